@@ -1,0 +1,21 @@
+/** What `metrics()` tells; names are the Java client's, with the dashes made camelCase. */
+export interface ProducerMetrics {
+  /** Records in Produce requests, repetitions included. */
+  readonly recordSendTotal: number
+  /** Records that failed. */
+  readonly recordErrorTotal: number
+  /** Records that were sent again. */
+  readonly recordRetryTotal: number
+  /** Batches that were too large for a broker and went in halves. */
+  readonly batchSplitTotal: number
+  /** Produce requests. */
+  readonly requestTotal: number
+  /** Produce requests that are not answered. */
+  readonly requestsInFlight: number
+  /** `bufferMemory`. */
+  readonly bufferTotalBytes: number
+  /** Bytes of `bufferMemory` that no batch holds. */
+  readonly bufferAvailableBytes: number
+  /** Records that wait for metadata, a serializer or room. */
+  readonly waitingRecords: number
+}

@@ -1,0 +1,583 @@
+/**
+ * The way into the cluster: bootstrap, one connection per broker, and the loop that keeps metadata fresh. At most one
+ * attempt per broker and one Metadata request are under way at any time; whoever asks meanwhile shares them.
+ */
+import type { ResolvedConfig } from '../config.js'
+import { ConnectionError, KafkaError, ProducerClosedError } from '../errors.js'
+import { Metadata as MetadataApi, ZERO_UUID } from '../protocol/apis.js'
+import { brokerError } from '../protocol/error-codes.js'
+import { Backoff } from './backoff.js'
+import type { Clock, Timer } from './clock.js'
+import { Connection } from './connection.js'
+import { Metadata, type TopicChange } from './metadata.js'
+import type { Address, Connect, Lookup } from './transport.js'
+
+const REBOOTSTRAP_REQUIRED = 129
+
+/** The options that concern connections and metadata. */
+export type NetworkConfig = Pick<
+  ResolvedConfig,
+  | 'bootstrapServers'
+  | 'clientId'
+  | 'clientDnsLookup'
+  | 'connectionsMaxIdleMs'
+  | 'logger'
+  | 'metadataMaxAgeMs'
+  | 'metadataMaxIdleMs'
+  | 'metadataRecoveryRebootstrapTriggerMs'
+  | 'metadataRecoveryStrategy'
+  | 'reconnectBackoffMs'
+  | 'reconnectBackoffMaxMs'
+  | 'requestTimeoutMs'
+  | 'retryBackoffMs'
+  | 'retryBackoffMaxMs'
+  | 'socketConnectionSetupTimeoutMs'
+  | 'socketConnectionSetupTimeoutMaxMs'
+  | 'socketMaxResponseBytes'
+>
+
+/** A connection that was opened or closed. `nodeId` is negative for a bootstrap server whose id is not known. */
+export interface ConnectionEvent {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+  /** Why it was closed; undefined for idleness, and for an opened one. */
+  readonly error?: KafkaError
+}
+
+export interface ClusterOptions {
+  readonly config: NetworkConfig
+  readonly clock: Clock
+  readonly connect: Connect
+  readonly lookup: Lookup
+  /** Jitter and the choice among equals; numbers from 0 to below 1. */
+  readonly random?: () => number
+  /** After every metadata answer, with what it changed; also when it changed nothing. */
+  readonly onMetadata?: (changes: readonly TopicChange[]) => void
+  /**
+   * An attempt to get metadata failed. A retriable error is tried again by itself; after another (wrong credentials, no
+   * version in common) nothing can come unless somebody asks again.
+   */
+  readonly onMetadataError?: (error: KafkaError) => void
+  readonly onConnect?: (event: ConnectionEvent) => void
+  /** Only for connections that were open. */
+  readonly onDisconnect?: (event: ConnectionEvent) => void
+}
+
+interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+/** One broker, or one bootstrap server, as far as connecting to it goes. */
+interface Node {
+  readonly id: number
+  endpoint: Endpoint
+  connection: Connection | undefined
+  /** The one attempt under way. */
+  attempt: Promise<Connection> | undefined
+  /** Since a connection was open. */
+  failures: number
+  /** Running time before which it is not tried again. */
+  retryAt: number
+  /** How many attempts began with another address of the name before this. */
+  rotation: number
+}
+
+export class Cluster {
+  readonly metadata: Metadata
+  readonly #options: ClusterOptions
+  readonly #config: NetworkConfig
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #reconnectBackoff: Backoff
+  readonly #setupTimeout: Backoff
+  readonly #retryBackoff: Backoff
+
+  /** Brokers by id, and bootstrap servers by ids from -1 downwards. */
+  readonly #nodes = new Map<number, Node>()
+  #bootstrapIds: Promise<readonly number[]> | undefined
+  /** What each end point answered last, where that was a failure. */
+  readonly #errors = new Map<string, string>()
+
+  /** Everything in use is to be asked for. */
+  #needsAll = false
+  /** These are to be asked for, at once. */
+  #needed = new Set<string>()
+  /** The topics of the request under way. */
+  #asked: ReadonlySet<string> = new Set()
+  #isAsking = false
+  /** Requests since the last one that brought something new, for back-off. */
+  #rounds = 0
+  /** Running time before which metadata is not asked for again, unless for a new topic. */
+  #notBefore = 0
+  /** Running time since which metadata is wanted in vain; undefined while it is not. */
+  #missingSince: number | undefined
+  #refreshTimer: Timer | undefined
+  #ageTimer: Timer | undefined
+
+  #isClosed = false
+  /** Sockets that are not gone yet. */
+  readonly #connections = new Set<Connection>()
+  /** Ends the pauses before attempts. */
+  readonly #pauses = new Set<() => void>()
+
+  constructor(options: ClusterOptions) {
+    const { config, random = Math.random } = options
+    this.#options = options
+    this.#config = config
+    this.#clock = options.clock
+    this.#random = random
+    this.#reconnectBackoff = new Backoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random)
+    this.#setupTimeout = new Backoff(
+      config.socketConnectionSetupTimeoutMs,
+      config.socketConnectionSetupTimeoutMaxMs,
+      random,
+    )
+    this.#retryBackoff = new Backoff(config.retryBackoffMs, config.retryBackoffMaxMs, random)
+    this.metadata = new Metadata(config)
+  }
+
+  // Connections
+
+  /** The connection to a broker, where it can be used right now. */
+  connection(nodeId: number): Connection | undefined {
+    const node = this.#nodes.get(nodeId)
+    const connection = node?.connection
+    if (connection?.isOpen !== true) return undefined
+    if (!connection.isStale) return connection
+    connection.close()
+    return undefined
+  }
+
+  /**
+   * The connection to a broker of the metadata, made if need be. An attempt that is under way is shared; a new one waits
+   * for the reconnect back-off first, then tries every address of the name once. Rejects with ConnectionError (or what
+   * made the attempt fail) after one attempt: whoever still wants it calls again.
+   */
+  async connect(nodeId: number): Promise<Connection> {
+    const broker = this.metadata.brokers.get(nodeId)
+    const node = broker === undefined ? this.#nodes.get(nodeId) : this.#node(nodeId, broker)
+    if (this.#isClosed) throw closedError()
+    if (node === undefined) throw new ConnectionError(`broker ${nodeId} is not in the metadata`)
+    return this.connection(nodeId) ?? this.#attempt(node)
+  }
+
+  /**
+   * A connection to any broker: the open one with the fewest requests in flight; otherwise brokers are tried in turn,
+   * then bootstrap servers. Rejects when all failed, with an error that says what each answered.
+   */
+  async anyConnection(): Promise<Connection> {
+    const open = this.#leastLoaded()
+    if (open !== undefined) return open
+    const tried = new Set<number>()
+    let last: unknown
+    let refusal: KafkaError | undefined
+    for (;;) {
+      if (this.#isClosed) throw closedError()
+      const next = await this.#nextCandidate(tried)
+      if (next === undefined) break
+      tried.add(next)
+      try {
+        return await this.connect(next)
+      } catch (error) {
+        last = error
+        if (error instanceof KafkaError && !error.retriable) refusal ??= error
+      }
+      // Somebody else may have had more luck meanwhile.
+      const found = this.#leastLoaded()
+      if (found !== undefined) return found
+    }
+    // It speaks of the configuration, so it says more than that others are down.
+    if (refusal !== undefined) throw refusal
+    throw new ConnectionError(`no broker can be reached: ${this.lastErrors()}`, { cause: last })
+  }
+
+  /** What every server that cannot be reached said last: "127.0.0.1:1 refused the connection (ECONNREFUSED); ...". */
+  lastErrors(): string {
+    return [...this.#errors.values()].join('; ')
+  }
+
+  /** Ends all connections and attempts, fulfilled when no timer and no socket is left. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#refreshTimer?.cancel()
+    this.#ageTimer?.cancel()
+    for (const end of this.#pauses) end()
+    const connections = [...this.#connections]
+    for (const connection of connections) connection.close(closedError())
+    await Promise.all(connections.map((connection) => connection.closed))
+  }
+
+  // Metadata
+
+  /**
+   * Metadata of a topic is wanted (it counts as used), or of all topics in use. Costs little when repeated: all that is
+   * asked for while a request is under way goes together into the next. A topic that is not known yet is asked for at
+   * once; otherwise requests keep the distance of retryBackoffMs, growing while they bring nothing new. Goes on by itself
+   * until every topic in use is there, or refused for good.
+   */
+  requestMetadataUpdate(topic?: string): void {
+    if (this.#isClosed) return
+    if (topic === undefined) this.#needsAll = true
+    else {
+      const isNew = this.metadata.topic(topic) === undefined && this.metadata.topicError(topic) === undefined
+      this.metadata.use(topic)
+      this.metadata.forgetRefusal(topic)
+      if (!isNew) this.#needsAll = true
+      else if (!this.#asked.has(topic)) this.#needed.add(topic)
+    }
+    const quietFor = this.#clock.now() - this.#notBefore
+    if (!this.#isAsking && quietFor > this.#config.retryBackoffMaxMs) this.#rounds = 0
+    this.#scheduleRefresh()
+  }
+
+  #scheduleRefresh(): void {
+    if (this.#isAsking || this.#isClosed) return
+    if (!this.#needsAll && this.#needed.size === 0) return
+    const wait = this.#needed.size > 0 ? 0 : this.#notBefore - this.#clock.now()
+    this.#refreshTimer?.cancel()
+    if (wait > 0) this.#refreshTimer = this.#clock.setTimer(wait, () => void this.#refresh())
+    else void this.#refresh()
+  }
+
+  async #refresh(): Promise<void> {
+    this.#isAsking = true
+    this.#missingSince ??= this.#clock.now()
+    try {
+      if (this.#isTimeToRebootstrap()) this.#rebootstrap('no metadata came for too long')
+      const hasNews = await this.#ask(await this.anyConnection())
+      this.#rounds = hasNews ? 0 : this.#rounds + 1
+    } catch (error) {
+      this.#onRefreshFailed(error)
+    } finally {
+      this.#isAsking = false
+      this.#asked = new Set()
+    }
+    this.#notBefore = this.#clock.now() + this.#retryBackoff.delay(this.#rounds)
+    this.#scheduleRefresh()
+  }
+
+  /** True when the answer brought something new. */
+  async #ask(connection: Connection): Promise<boolean> {
+    const isAll = this.#needsAll
+    this.metadata.expire(this.#clock.now())
+    const asked = new Set(isAll ? this.metadata.topics : this.#needed)
+    this.#asked = asked
+    this.#needsAll = false
+    this.#needed = new Set()
+    try {
+      // No topics at all is an empty array, which from version 1 on asks for the brokers alone.
+      const response = await connection.request(MetadataApi, {
+        topics: [...asked].map((name) => ({ topicId: ZERO_UUID, name })),
+        allowAutoTopicCreation: true,
+        includeClusterAuthorizedOperations: false,
+        includeTopicAuthorizedOperations: false,
+      })
+      if (response.errorCode !== 0) throw brokerError(response.errorCode, 'metadata')
+      const changes = this.metadata.update(response, asked)
+      if (changes === undefined) {
+        const error = new ConnectionError(`${connection.host}:${connection.port} knows no brokers (yet)`)
+        // Others may know more.
+        connection.close(error)
+        throw error
+      }
+      this.#missingSince = undefined
+      if (isAll || this.#ageTimer === undefined) this.#watchAge()
+      this.#matchNodes(connection)
+      for (const name of asked) {
+        if (this.metadata.isUnsettled(name)) this.#needsAll = true
+      }
+      this.#options.onMetadata?.(changes)
+      return changes.some(({ error }) => error === undefined)
+    } catch (error) {
+      // Still wanted, but with back-off: a topic is new only once.
+      this.#needsAll = true
+      throw error
+    }
+  }
+
+  #onRefreshFailed(error: unknown): void {
+    this.#rounds++
+    if (this.#isClosed) return
+    if (!(error instanceof KafkaError)) throw error
+    this.#config.logger.warn('metadata could not be fetched', { error: error.message, attempt: this.#rounds })
+    if (error.errno === REBOOTSTRAP_REQUIRED && this.#config.metadataRecoveryStrategy === 'rebootstrap') {
+      this.#rebootstrap('a broker asked for it')
+      return
+    }
+    this.#needsAll = error.retriable
+    if (!error.retriable) this.#needed.clear()
+    this.#options.onMetadataError?.(error)
+  }
+
+  #watchAge(): void {
+    this.#ageTimer?.cancel()
+    this.#ageTimer = this.#clock.setTimer(this.#config.metadataMaxAgeMs, () => this.requestMetadataUpdate(), {
+      background: true,
+    })
+  }
+
+  #isTimeToRebootstrap(): boolean {
+    const { metadataRecoveryStrategy, metadataRecoveryRebootstrapTriggerMs } = this.#config
+    return (
+      metadataRecoveryStrategy === 'rebootstrap' &&
+      this.metadata.brokers.size > 0 &&
+      this.#clock.now() - this.#missingSince! > metadataRecoveryRebootstrapTriggerMs
+    )
+  }
+
+  /** KIP-899, KIP-1102: as if nothing had been known but the bootstrap servers. */
+  #rebootstrap(why: string): void {
+    this.#config.logger.info('starting again from the bootstrap servers', { why })
+    this.metadata.forgetBrokers()
+    this.#missingSince = this.#clock.now()
+    this.#needsAll = true
+    this.#bootstrapIds = undefined
+    const reason = new ConnectionError(`starting again from the bootstrap servers: ${why}`)
+    const nodes = [...this.#nodes.values()]
+    this.#nodes.clear()
+    for (const node of nodes) node.connection?.close(reason)
+  }
+
+  // Nodes
+
+  #node(id: number, endpoint: Endpoint): Node {
+    let node = this.#nodes.get(id)
+    if (node === undefined) {
+      node = { id, endpoint, connection: undefined, attempt: undefined, failures: 0, retryAt: 0, rotation: 0 }
+      this.#nodes.set(id, node)
+    } else if (!isSameEndpoint(node.endpoint, endpoint)) {
+      // It moved: what was learned about the old place says nothing about the new one.
+      node.endpoint = endpoint
+      node.failures = 0
+      node.retryAt = 0
+    }
+    return node
+  }
+
+  /** After new metadata: a bootstrap server that is one of the brokers becomes it, and brokers that left are forgotten. */
+  #matchNodes(connection: Connection): void {
+    const node = this.#nodes.get(connection.nodeId)
+    if (connection.nodeId < 0 && node?.connection === connection) {
+      for (const broker of this.metadata.brokers.values()) {
+        if (!isSameEndpoint(broker, node.endpoint)) continue
+        const adopted = this.#node(broker.id, broker)
+        if (adopted.connection !== undefined || adopted.attempt !== undefined) continue
+        node.connection = undefined
+        adopted.connection = connection
+        connection.adopt(broker.id)
+        break
+      }
+    }
+    for (const { id, connection: open, attempt } of this.#nodes.values()) {
+      if (id >= 0 && !this.metadata.brokers.has(id) && open === undefined && attempt === undefined) {
+        this.#nodes.delete(id)
+      }
+    }
+  }
+
+  #leastLoaded(): Connection | undefined {
+    let best: Connection | undefined
+    const now = this.#clock.now()
+    const load = (one: Connection): number =>
+      // Bootstrap servers come last: they may be no member of the cluster. Those that want to be left alone come later.
+      one.inFlight + (one.nodeId < 0 ? 1e6 : 0) + (one.throttledUntil > now ? 1e9 : 0)
+    for (const { id } of this.#nodes.values()) {
+      const connection = this.connection(id)
+      if (connection !== undefined && (best === undefined || load(connection) < load(best))) best = connection
+    }
+    return best
+  }
+
+  /**
+   * Attempts under way first, then whoever has not failed, then the one whose failure is the longest ago: a broker that
+   * accepts connections and answers nothing must not be tried again and again. Bootstrap servers when no broker is left.
+   */
+  async #nextCandidate(tried: ReadonlySet<number>): Promise<number | undefined> {
+    const { brokers } = this.metadata
+    const pick = (ids: readonly number[]): number | undefined => {
+      const rank = (id: number): number => {
+        const node = this.#nodes.get(id)
+        return node?.attempt !== undefined ? -1 : (node?.retryAt ?? 0)
+      }
+      return ids.filter((id) => !tried.has(id)).toSorted((a, b) => rank(a) - rank(b))[0]
+    }
+    const known = pick(this.#shuffled([...brokers.keys()]))
+    if (known !== undefined) return known
+    if (brokers.size > 0 && this.#config.metadataRecoveryStrategy === 'none') return undefined
+    this.#bootstrapIds ??= this.#resolveBootstrap()
+    return pick(await this.#bootstrapIds)
+  }
+
+  /** So that not every client asks the same broker. */
+  #shuffled(ids: number[]): number[] {
+    for (let i = ids.length - 1; i > 0; i--) {
+      const j = Math.floor(this.#random() * (i + 1))
+      const swapped = ids[i]!
+      ids[i] = ids[j]!
+      ids[j] = swapped
+    }
+    return ids
+  }
+
+  async #resolveBootstrap(): Promise<readonly number[]> {
+    const endpoints: Endpoint[] = []
+    for (const { host, port } of this.#config.bootstrapServers) {
+      let hosts: readonly string[] = [host]
+      if (this.#config.clientDnsLookup === 'resolve_canonical_bootstrap_servers_only') {
+        try {
+          hosts = await this.#options.lookup.canonicalNames(host)
+        } catch (error) {
+          // The attempt to connect will say the same; the names are asked for again the next time.
+          this.#errors.set(`${host}:${port}`, unresolved(host, port, error).message)
+          this.#bootstrapIds = undefined
+        }
+      }
+      for (const name of hosts) endpoints.push({ host: name, port })
+    }
+    return endpoints.map((endpoint, index) => this.#node(-1 - index, endpoint).id)
+  }
+
+  // Attempts
+
+  #attempt(node: Node): Promise<Connection> {
+    if (node.attempt !== undefined) return node.attempt
+    const attempt = this.#open(node).finally(() => {
+      node.attempt = undefined
+    })
+    // Whoever shares it has the rejection; nobody may.
+    attempt.catch(() => {})
+    node.attempt = attempt
+    return attempt
+  }
+
+  async #open(node: Node): Promise<Connection> {
+    await this.#pause(node)
+    const { endpoint } = node
+    const { host, port } = endpoint
+    const key = `${host}:${port}`
+    const failures: KafkaError[] = []
+    try {
+      const ips = await this.#options.lookup.addresses(host)
+      const first = node.rotation
+      for (let i = 0; i < ips.length && !this.#isClosed; i++) {
+        try {
+          const connection = await this.#openAddress(node, { host, port, ip: ips[(first + i) % ips.length]! })
+          this.#errors.delete(key)
+          return connection
+        } catch (error) {
+          failures.push(error as KafkaError)
+          node.rotation++
+        }
+      }
+    } catch (error) {
+      failures.push(unresolved(host, port, error))
+    }
+    if (this.#isClosed) throw closedError()
+    const error = summary(failures)
+    this.#errors.set(key, error.message)
+    this.#backOff(node, endpoint)
+    this.#config.logger.warn('a broker cannot be reached', {
+      nodeId: node.id,
+      host,
+      port,
+      error: error.message,
+    })
+    throw error
+  }
+
+  async #openAddress(node: Node, address: Address): Promise<Connection> {
+    const { config } = this.#options
+    let isAnnounced = false
+    const connection: Connection = new Connection({
+      nodeId: node.id,
+      address,
+      connect: this.#options.connect,
+      clock: this.#clock,
+      setupTimeoutMs: this.#setupTimeout.delay(node.failures),
+      clientId: config.clientId,
+      requestTimeoutMs: config.requestTimeoutMs,
+      connectionsMaxIdleMs: config.connectionsMaxIdleMs,
+      socketMaxResponseBytes: config.socketMaxResponseBytes,
+      onClose: (reason) => this.#onClose(connection, reason, isAnnounced),
+    })
+    this.#connections.add(connection)
+    void connection.closed.then(() => this.#connections.delete(connection))
+    await connection.open()
+    if (this.#nodes.get(node.id) !== node) {
+      const error = new ConnectionError(`${address.host}:${address.port} is not wanted any more`)
+      connection.close(error)
+      throw error
+    }
+    node.connection = connection
+    node.failures = 0
+    const { host, port } = address
+    isAnnounced = true
+    this.#options.onConnect?.({ nodeId: node.id, host, port })
+    return connection
+  }
+
+  #onClose(connection: Connection, reason: KafkaError | undefined, isAnnounced: boolean): void {
+    const { nodeId, host, port } = connection
+    const node = this.#nodes.get(nodeId)
+    if (node?.connection === connection) {
+      node.connection = undefined
+      if (reason !== undefined) {
+        node.rotation++
+        this.#backOff(node, node.endpoint)
+      }
+    }
+    if (!isAnnounced) return
+    this.#options.onDisconnect?.({ nodeId, host, port, ...(reason === undefined ? {} : { error: reason }) })
+    if (reason === undefined || this.#isClosed) return
+    this.#errors.set(`${host}:${port}`, reason.message)
+    this.#config.logger.info('a connection was lost', { nodeId, host, port, error: reason.message })
+    // The broker may be gone for good, and others lead its partitions.
+    this.requestMetadataUpdate()
+  }
+
+  #backOff(node: Node, endpoint: Endpoint): void {
+    if (!isSameEndpoint(node.endpoint, endpoint)) return
+    node.retryAt = this.#clock.now() + this.#reconnectBackoff.delay(node.failures)
+    node.failures++
+  }
+
+  /** Waits until the broker may be tried again, less when it moves elsewhere or everything is closed. */
+  async #pause(node: Node): Promise<void> {
+    for (;;) {
+      const wait = node.retryAt - this.#clock.now()
+      if (this.#isClosed) throw closedError()
+      if (wait <= 0) return
+      await new Promise<void>((resolve) => {
+        const end = (): void => {
+          this.#pauses.delete(end)
+          timer.cancel()
+          resolve()
+        }
+        const timer = this.#clock.setTimer(wait, end)
+        this.#pauses.add(end)
+      })
+    }
+  }
+}
+
+function isSameEndpoint(a: Endpoint, b: Endpoint): boolean {
+  return a.host === b.host && a.port === b.port
+}
+
+function unresolved(host: string, port: number, cause: unknown): ConnectionError {
+  const { code, message } = cause as NodeJS.ErrnoException
+  return new ConnectionError(`${host}:${port}: the name cannot be resolved (${code ?? message})`, { cause })
+}
+
+/** One error for all addresses of a name; a refusal for good says more than that others are down. */
+function summary(failures: readonly KafkaError[]): KafkaError {
+  const refusal = failures.find(({ retriable }) => !retriable)
+  if (refusal !== undefined || failures.length === 1) return refusal ?? failures[0]!
+  return new ConnectionError(failures.map(({ message }) => message).join('; '), { cause: failures.at(-1) })
+}
+
+function closedError(): ProducerClosedError {
+  return new ProducerClosedError('the producer was closed')
+}

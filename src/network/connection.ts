@@ -1,0 +1,597 @@
+/**
+ * One socket to one broker: versions agreed on first, then requests pipelined and answered in order. It is open or it
+ * is closed, never doubtful: whatever cannot be understood, or is not answered in time, ends the connection with all
+ * that is in flight on it.
+ */
+import type { Duplex } from 'node:stream'
+import {
+  ConnectionError,
+  KafkaError,
+  ProtocolError,
+  TimeoutError,
+  UnsupportedVersionError,
+} from '../errors.js'
+import { ApiVersions } from '../protocol/apis.js'
+import { brokerError } from '../protocol/error-codes.js'
+import type { Api, ResponseOf } from '../protocol/schema.js'
+import { Reader } from '../protocol/wire.js'
+import type { Clock, Timer } from './clock.js'
+import { FrameReader } from './frame-reader.js'
+import type { Address, Connect } from './transport.js'
+
+/** What brokers show in their metrics of clients (KIP-511). */
+export const clientSoftware = { name: 'kafka-producer', version: '0.1.0' } as const
+
+const UNSUPPORTED_VERSION = 35
+
+/**
+ * The first version of ApiVersions of brokers which leave throttling to the client (KIP-219, Kafka 2.0). Older ones have
+ * already held the answer back for the time that it names.
+ */
+const CLIENT_THROTTLES_SINCE = 2
+
+export interface ConnectionOptions {
+  /** The broker's id, or a negative number for a bootstrap server, whose id is not known. */
+  readonly nodeId: number
+  readonly address: Address
+  readonly connect: Connect
+  readonly clock: Clock
+  /** How long the socket may take to connect (KIP-601). */
+  readonly setupTimeoutMs: number
+  readonly clientId: string | null
+  readonly requestTimeoutMs: number
+  /** Negative: never. */
+  readonly connectionsMaxIdleMs: number
+  readonly socketMaxResponseBytes: number
+  /** Runs when versions are agreed on and before anybody else can send; may send requests. SASL belongs here. */
+  readonly authenticate?: ((connection: Connection) => Promise<void>) | undefined
+  /** Called once, also when the connection never became open. Without a reason it was closed for idleness. */
+  readonly onClose?: ((reason: KafkaError | undefined) => void) | undefined
+}
+
+export interface RequestOptions {
+  /** Caps the version, for a feature that the broker must not be asked for. */
+  readonly maxVersion?: number
+  /** Default: requestTimeoutMs. Counts from the moment at which the request is written. */
+  readonly timeoutMs?: number
+  /** False for a Produce request with acks=0. Default true. */
+  readonly expectsResponse?: boolean
+  /**
+   * The socket has let go of the request's bytes: they are written, or the socket is gone. Called exactly once, whatever
+   * becomes of the request, never from within `request`, and possibly after the promise was settled. Memory that the
+   * request refers to must not be reused earlier (KAFKA-19012).
+   */
+  readonly onWritten?: () => void
+}
+
+type Phase = 'new' | 'connecting' | 'negotiating' | 'authenticating' | 'open' | 'closed'
+
+interface Pending {
+  readonly name: string
+  readonly correlationId: number
+  readonly expectsResponse: boolean
+  readonly timeoutMs: number
+  /** Running time; Infinity until the request is written. */
+  deadline: number
+  /** Whether the header of the answer has tagged fields. */
+  readonly hasFlexibleHeader: boolean
+  /** Decodes and fulfils; returns the time for which the broker wants to be left alone. */
+  readonly answer: (reader: Reader, bytes: Buffer) => number
+  readonly written: () => void
+  readonly reject: (error: KafkaError) => void
+  readonly onWritten: (() => void) | undefined
+}
+
+interface Held {
+  readonly pending: Pending
+  readonly chunks: readonly Uint8Array[]
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions
+  readonly #frames: FrameReader
+  #nodeId: number
+  #phase: Phase = 'new'
+  #closeReason: KafkaError | undefined
+  #socket: Duplex | undefined
+  #isCorked = false
+  #correlationId = 0
+  #apis = new Map<number, { readonly min: number; readonly max: number }>()
+  #features = new Map<string, number>()
+
+  /** Written, in order, and an answer is due. */
+  readonly #awaiting: Pending[] = []
+  /** The socket has not let go of their bytes, in order. */
+  readonly #unwritten = new Set<Pending>()
+  /** Made while the broker wants to be left alone, in order. */
+  #held: Held[] = []
+  #throttledUntil = 0
+  #throttlingIsOurs = false
+
+  /** One timer for all: the earliest deadline, or the end of throttling. It may be early, never late. */
+  #timer: Timer | undefined
+  #timerDue = Infinity
+  #idleTimer: Timer | undefined
+  #lastUsed = 0
+
+  readonly #closed: Promise<void>
+  #onSocketClosed: () => void = () => {}
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#nodeId = options.nodeId
+    this.#frames = new FrameReader(options.socketMaxResponseBytes, (bytes, start, end) =>
+      this.#onFrame(bytes, start, end),
+    )
+    this.#closed = new Promise((resolve) => {
+      this.#onSocketClosed = resolve
+    })
+  }
+
+  /** The broker's id, or a negative number for a bootstrap server whose id is not known. */
+  get nodeId(): number {
+    return this.#nodeId
+  }
+
+  get host(): string {
+    return this.#options.address.host
+  }
+
+  get port(): number {
+    return this.#options.address.port
+  }
+
+  /** Requests that are neither answered nor failed; with acks=0, that are not yet written. */
+  get inFlight(): number {
+    let withoutAnswer = 0
+    for (const pending of this.#unwritten) if (!pending.expectsResponse) withoutAnswer++
+    return this.#awaiting.length + withoutAnswer + this.#held.length
+  }
+
+  /** Requests can be made. */
+  get isOpen(): boolean {
+    return this.#phase === 'open'
+  }
+
+  /**
+   * Running time until which the broker wants to be left alone (KIP-219); 0 or past when it does not. A request made
+   * before that is held back in here, so this is for those who would rather fill their batches.
+   */
+  get throttledUntil(): number {
+    return this.#throttledUntil
+  }
+
+  /**
+   * Nothing has gone either way for connectionsMaxIdleMs, so the other side may have forgotten the connection. By the
+   * wall clock: a machine that slept, or a frozen Lambda, has no other; should it jump, an idle connection is lost early.
+   */
+  get isStale(): boolean {
+    const { connectionsMaxIdleMs, clock } = this.#options
+    if (connectionsMaxIdleMs < 0 || clock.wallNow() - this.#lastUsed < connectionsMaxIdleMs) return false
+    return this.inFlight === 0
+  }
+
+  /** Fulfilled when the socket of a closed connection is gone. */
+  get closed(): Promise<void> {
+    return this.#closed
+  }
+
+  /** A bootstrap server turned out to be this broker. */
+  adopt(nodeId: number): void {
+    this.#nodeId = nodeId
+  }
+
+  /**
+   * Connects, agrees on versions, authenticates. Rejects with ConnectionError, with TimeoutError when the broker does
+   * not answer, or with what `authenticate` threw; the connection is closed then.
+   */
+  async open(): Promise<void> {
+    try {
+      await this.#establish()
+      await this.#negotiate()
+      this.#phase = 'authenticating'
+      await this.#options.authenticate?.(this)
+      this.#throwIfClosed()
+    } catch (error) {
+      const reason =
+        error instanceof KafkaError
+          ? error
+          : new ConnectionError(`${this.#peer()}: ${(error as Error).message}`, { cause: error })
+      this.close(reason)
+      throw reason
+    }
+    this.#phase = 'open'
+    this.#touch()
+    this.#watchIdleness()
+  }
+
+  /** The highest version of an API that both sides speak; throws UnsupportedVersionError that names both ranges. */
+  version<Req, Res>(api: Api<Req, Res>, maxVersion: number = api.maxVersion): number {
+    const broker = this.#apis.get(api.key)
+    const version = Math.min(api.maxVersion, maxVersion, broker?.max ?? -1)
+    if (broker !== undefined && version >= api.minVersion && version >= broker.min) return version
+    const ours = Math.min(api.maxVersion, maxVersion)
+    throw new UnsupportedVersionError(
+      `${api.name}: this client speaks versions ${api.minVersion} to ${ours}, ${this.#peer()} ` +
+        (broker === undefined ? 'does not know this API' : `${broker.min} to ${broker.max}`),
+    )
+  }
+
+  /** The level of a feature that is in force in the cluster, such as 'transaction.version'; 0 when it is not. */
+  finalizedFeature(name: string): number {
+    return this.#features.get(name) ?? 0
+  }
+
+  /**
+   * One request, one answer. Rejects with ConnectionError, with TimeoutError when this very request was not answered in
+   * time, or with UnsupportedVersionError before anything is sent. After the first two the connection is closed. With
+   * `expectsResponse: false` it is fulfilled, with undefined, when the socket has taken the bytes.
+   */
+  request<Req, Res>(
+    api: Api<Req, Res>,
+    body: Req,
+    options: RequestOptions & { expectsResponse: false },
+  ): Promise<undefined>
+  request<Req, Res>(
+    api: Api<Req, Res>,
+    body: Req,
+    options?: RequestOptions & { expectsResponse?: true },
+  ): Promise<Res>
+  request<Req, Res>(api: Api<Req, Res>, body: Req, options?: RequestOptions): Promise<Res | undefined>
+  request<Req, Res>(api: Api<Req, Res>, body: Req, options: RequestOptions = {}): Promise<Res | undefined> {
+    try {
+      if (this.#phase !== 'open' && this.#phase !== 'authenticating') throw this.#unusable()
+      return this.#exchange(api, this.version(api, options.maxVersion), body, options)
+    } catch (error) {
+      if (options.onWritten !== undefined) queueMicrotask(options.onWritten)
+      return Promise.reject(error)
+    }
+  }
+
+  /** Ends the connection: all in flight rejects with `reason`, what still arrives is dropped. Idempotent. */
+  close(reason?: KafkaError): void {
+    if (this.#phase === 'closed') return
+    const failed = [...this.#awaiting, ...this.#held.map(({ pending }) => pending)]
+    for (const pending of this.#unwritten) if (!pending.expectsResponse) failed.push(pending)
+    const held = this.#held
+    this.#phase = 'closed'
+    this.#closeReason = reason
+    this.#awaiting.length = 0
+    this.#held = []
+    this.#frames.stop()
+    this.#timer?.cancel()
+    this.#idleTimer?.cancel()
+    // What was handed to the socket stays in #unwritten until the socket is done with it.
+    if (this.#socket === undefined) this.#onSocketClosed()
+    else this.#socket.destroy()
+    for (const pending of failed) pending.reject(this.#unusable())
+    for (const { pending } of held) if (pending.onWritten !== undefined) queueMicrotask(pending.onWritten)
+    this.#rejectSetup(this.#unusable())
+    this.#options.onClose?.(reason)
+  }
+
+  // Opening
+
+  #rejectSetup: (error: KafkaError) => void = () => {}
+
+  async #establish(): Promise<void> {
+    this.#throwIfClosed()
+    const { address, connect, clock, setupTimeoutMs } = this.#options
+    this.#phase = 'connecting'
+    const socket = connect(address)
+    this.#socket = socket
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
+    socket.on('error', (error: Error) => this.#onError(error))
+    socket.on('end', () => this.#onEnd())
+    socket.on('close', () => this.#onClose())
+    let timer: Timer | undefined
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#rejectSetup = reject
+        socket.once('connect', () => {
+          if (this.#phase === 'connecting') this.#phase = 'negotiating'
+          resolve()
+        })
+        timer = clock.setTimer(setupTimeoutMs, () => {
+          const took = `${Math.round(setupTimeoutMs)} ms`
+          this.close(new ConnectionError(`${this.#peer()} did not accept the connection within ${took}`))
+        })
+      })
+    } finally {
+      timer?.cancel()
+    }
+    this.#throwIfClosed()
+  }
+
+  /** Version 4, unless the broker knows less: then it answers in version 0 what it does know (KIP-511). */
+  async #negotiate(): Promise<void> {
+    let version = ApiVersions.maxVersion
+    let response = await this.#askVersions(version)
+    if (response.errorCode === UNSUPPORTED_VERSION) {
+      const range = response.apiKeys.find(({ apiKey }) => apiKey === ApiVersions.key)
+      // Brokers before 2.4 do not say what they know; all know version 0.
+      version = range === undefined ? 0 : Math.min(ApiVersions.maxVersion, range.maxVersion)
+      if (version < ApiVersions.minVersion || version < (range?.minVersion ?? 0)) {
+        throw new UnsupportedVersionError(
+          `ApiVersions: this client speaks versions ${ApiVersions.minVersion} to ${ApiVersions.maxVersion}, ` +
+            `${this.#peer()} ${range?.minVersion} to ${range?.maxVersion}`,
+        )
+      }
+      response = await this.#askVersions(version)
+    }
+    if (response.errorCode !== 0) {
+      const cause = brokerError(response.errorCode, `ApiVersions to ${this.#peer()}`)
+      throw new ConnectionError(cause.message, { cause })
+    }
+    for (const { apiKey, minVersion, maxVersion } of response.apiKeys) {
+      this.#apis.set(apiKey, { min: minVersion, max: maxVersion })
+    }
+    for (const { name, maxVersionLevel } of response.finalizedFeatures)
+      this.#features.set(name, maxVersionLevel)
+  }
+
+  #askVersions(version: number): Promise<ResponseOf<typeof ApiVersions>> {
+    this.#throttlingIsOurs = version >= CLIENT_THROTTLES_SINCE
+    const body = { clientSoftwareName: clientSoftware.name, clientSoftwareVersion: clientSoftware.version }
+    return this.#exchange(ApiVersions, version, body, {}, decodeApiVersions) as Promise<
+      ResponseOf<typeof ApiVersions>
+    >
+  }
+
+  // Requests
+
+  #exchange<Req, Res>(
+    api: Api<Req, Res>,
+    version: number,
+    body: Req,
+    { timeoutMs = this.#options.requestTimeoutMs, expectsResponse = true, onWritten }: RequestOptions,
+    decode: (version: number, reader: Reader, bytes: Buffer) => Res = (v, reader) =>
+      api.decodeResponse(v, reader),
+  ): Promise<Res | undefined> {
+    const correlationId = this.#correlationId
+    const chunks = api.encodeRequest(version, correlationId, this.#options.clientId, body)
+    this.#correlationId = (correlationId + 1) & 0x7fffffff
+    return new Promise((resolve, reject) => {
+      const pending: Pending = {
+        name: `${api.name} v${version}`,
+        correlationId,
+        expectsResponse,
+        timeoutMs,
+        deadline: Infinity,
+        hasFlexibleHeader: api.responseHeaderIsFlexible(version),
+        answer: (reader, bytes) => {
+          const response = decode(version, reader, bytes)
+          resolve(response)
+          return throttleTime(response)
+        },
+        written: () => resolve(undefined),
+        reject,
+        onWritten,
+      }
+      if (this.#held.length > 0 || this.#options.clock.now() < this.#throttledUntil) {
+        this.#held.push({ pending, chunks })
+        this.#wakeAt(this.#throttledUntil)
+      } else {
+        this.#write(pending, chunks)
+      }
+    })
+  }
+
+  #write(pending: Pending, chunks: readonly Uint8Array[]): void {
+    const socket = this.#socket!
+    pending.deadline = this.#options.clock.now() + pending.timeoutMs
+    this.#touch()
+    this.#unwritten.add(pending)
+    if (pending.expectsResponse) this.#awaiting.push(pending)
+    this.#wakeAt(pending.deadline)
+    if (!this.#isCorked) {
+      // All that is written in this tick leaves as one writev.
+      this.#isCorked = true
+      socket.cork()
+      process.nextTick(() => {
+        this.#isCorked = false
+        socket.uncork()
+      })
+    }
+    const last = chunks.length - 1
+    for (let i = 0; i < last; i++) socket.write(chunks[i])
+    socket.write(chunks[last], (error) => {
+      if (error === null || error === undefined) this.#letGo(pending)
+      // Otherwise 'close' follows, and only then is it certain that nobody reads the bytes any more.
+    })
+  }
+
+  #letGo(pending: Pending): void {
+    if (!this.#unwritten.delete(pending)) return
+    if (!pending.expectsResponse && this.#phase !== 'closed') {
+      pending.written()
+      this.#restIfNothingInFlight()
+    }
+    pending.onWritten?.()
+  }
+
+  // What the socket says
+
+  #onData(chunk: Buffer): void {
+    if (this.#phase === 'closed') return
+    this.#touch()
+    try {
+      this.#frames.push(chunk)
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error
+      this.close(
+        new ConnectionError(`the connection to ${this.#peer()} was closed: ${error.message}`, {
+          cause: error,
+        }),
+      )
+    }
+  }
+
+  #onFrame(bytes: Buffer, start: number, end: number): void {
+    const reader = new Reader(bytes, start, end)
+    const correlationId = reader.int32()
+    const pending = this.#awaiting[0]
+    if (pending === undefined) {
+      throw new ProtocolError(`an answer that nobody waits for (correlation id ${correlationId})`)
+    }
+    if (correlationId !== pending.correlationId) {
+      throw new ProtocolError(
+        `an answer with correlation id ${correlationId} where ${pending.correlationId} (${pending.name}) was due`,
+      )
+    }
+    if (pending.hasFlexibleHeader) reader.skipTaggedFields()
+    const throttleMs = pending.answer(reader, bytes)
+    this.#awaiting.shift()
+    if (throttleMs > 0 && this.#throttlingIsOurs) this.#throttle(throttleMs)
+    this.#restIfNothingInFlight()
+  }
+
+  #onError(error: Error): void {
+    if (this.#phase === 'closed') return
+    const says = meanings.get((error as NodeJS.ErrnoException).code)
+    this.close(
+      new ConnectionError(
+        this.#phase === 'connecting'
+          ? `${this.#peer()} ${says ?? `cannot be reached: ${error.message}`}`
+          : `the connection to ${this.#peer()} broke: ${error.message}`,
+        { cause: error },
+      ),
+    )
+  }
+
+  #onEnd(): void {
+    if (this.#phase === 'closed') return
+    let when = ''
+    if (this.#frames.isInsideFrame) when = ' in the middle of an answer'
+    else if (this.#phase === 'negotiating') {
+      when = ' instead of saying what it speaks: it expects TLS, or is no Kafka broker from 0.10 on'
+    } else if (this.#awaiting.length > 0) when = ` with ${this.#awaiting.length} requests unanswered`
+    this.close(new ConnectionError(`${this.#peer()} closed the connection${when}`))
+  }
+
+  #onClose(): void {
+    this.#onEnd()
+    for (const pending of this.#unwritten) this.#letGo(pending)
+    this.#onSocketClosed()
+  }
+
+  // Time
+
+  #throttle(throttleMs: number): void {
+    // A broker's own limits are some seconds; a number beyond reason must not end the conversation.
+    const bounded = Math.min(throttleMs, this.#options.requestTimeoutMs)
+    this.#throttledUntil = Math.max(this.#throttledUntil, this.#options.clock.now() + bounded)
+  }
+
+  #wakeAt(due: number): void {
+    if (due >= this.#timerDue) return
+    this.#timer?.cancel()
+    this.#timerDue = due
+    this.#timer = this.#options.clock.setTimer(due - this.#options.clock.now(), () => this.#onTimer())
+  }
+
+  #onTimer(): void {
+    this.#timerDue = Infinity
+    const now = this.#options.clock.now()
+    const late = this.#earliest()
+    if (late !== undefined && late.deadline <= now) {
+      this.#timeOut(late)
+      return
+    }
+    if (this.#held.length > 0 && this.#throttledUntil <= now) {
+      const held = this.#held
+      this.#held = []
+      for (const { pending, chunks } of held) this.#write(pending, chunks)
+    }
+    this.#wakeAt(this.#earliest()?.deadline ?? Infinity)
+    if (this.#held.length > 0) this.#wakeAt(this.#throttledUntil)
+  }
+
+  #earliest(): Pending | undefined {
+    let earliest: Pending | undefined
+    for (const pending of this.#awaiting) {
+      if (earliest === undefined || pending.deadline < earliest.deadline) earliest = pending
+    }
+    for (const pending of this.#unwritten) {
+      if (pending.expectsResponse) continue
+      if (earliest === undefined || pending.deadline < earliest.deadline) earliest = pending
+    }
+    return earliest
+  }
+
+  #timeOut(late: Pending): void {
+    const did = late.expectsResponse ? 'answer' : 'take'
+    const error = new TimeoutError(
+      `${this.#peer()} did not ${did} ${late.name} within ${late.timeoutMs} ms (requestTimeoutMs)`,
+    )
+    late.reject(error)
+    this.close(
+      new ConnectionError(`the connection to ${this.#peer()} was closed: ${error.message}`, { cause: error }),
+    )
+  }
+
+  #restIfNothingInFlight(): void {
+    if (this.#timer === undefined || this.inFlight > 0) return
+    this.#timer.cancel()
+    this.#timer = undefined
+    this.#timerDue = Infinity
+  }
+
+  #touch(): void {
+    this.#lastUsed = this.#options.clock.wallNow()
+  }
+
+  #watchIdleness(): void {
+    const { connectionsMaxIdleMs, clock } = this.#options
+    if (connectionsMaxIdleMs < 0) return
+    const idleMs = Math.max(0, clock.wallNow() - this.#lastUsed)
+    const wait = this.inFlight > 0 ? connectionsMaxIdleMs : Math.max(1, connectionsMaxIdleMs - idleMs)
+    const check = (): void => {
+      if (this.isStale) this.close()
+      else this.#watchIdleness()
+    }
+    this.#idleTimer = clock.setTimer(wait, check, { background: true })
+  }
+
+  // Words
+
+  #peer(): string {
+    const { host, port, ip } = this.#options.address
+    const where = host === ip ? `${host}:${port}` : `${host}:${port} (${ip})`
+    return this.#nodeId < 0 ? where : `broker ${this.#nodeId} at ${where}`
+  }
+
+  #throwIfClosed(): void {
+    if (this.#phase === 'closed') throw this.#unusable()
+  }
+
+  #unusable(): KafkaError {
+    return (
+      this.#closeReason ??
+      new ConnectionError(
+        `the connection to ${this.#peer()} is ${this.#phase === 'closed' ? 'closed' : 'not open yet'}`,
+      )
+    )
+  }
+}
+
+/** An answer that refuses the version has the form of version 0, whichever was asked for. */
+function decodeApiVersions(version: number, reader: Reader, bytes: Buffer): ResponseOf<typeof ApiVersions> {
+  // Every version begins with the error code.
+  const isRefusal = reader.remaining >= 2 && bytes.readInt16BE(reader.offset) === UNSUPPORTED_VERSION
+  return ApiVersions.decodeResponse(isRefusal ? 0 : version, reader)
+}
+
+function throttleTime(response: unknown): number {
+  if (typeof response !== 'object' || response === null || !('throttleTimeMs' in response)) return 0
+  return typeof response.throttleTimeMs === 'number' ? response.throttleTimeMs : 0
+}
+
+/** What a failed attempt to connect means, where the code of the system tells. */
+const meanings: ReadonlyMap<unknown, string> = new Map([
+  ['ECONNREFUSED', 'refused the connection (ECONNREFUSED)'],
+  ['ECONNRESET', 'reset the connection (ECONNRESET)'],
+  ['ETIMEDOUT', 'did not answer (ETIMEDOUT)'],
+  ['EHOSTUNREACH', 'cannot be reached: no route to the host (EHOSTUNREACH)'],
+  ['ENETUNREACH', 'cannot be reached: no route to the network (ENETUNREACH)'],
+])

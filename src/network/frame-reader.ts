@@ -1,0 +1,114 @@
+/**
+ * Cuts the stream of a socket into frames, each a 4-byte size and as many bytes. A frame that lies within one chunk is
+ * handed out in place; one that does not is gathered in a buffer which grows by what arrived, never by what the size
+ * promises.
+ */
+import { ProtocolError } from '../errors.js'
+
+/** `bytes` from `start` to `end` are a frame without its size; they stay valid, nobody writes to them again. */
+export type OnFrame = (bytes: Buffer, start: number, end: number) => void
+
+/** Every answer begins with its correlation id. */
+const MIN_SIZE = 4
+
+const FIRST_CAPACITY = 16 * 1024
+
+export class FrameReader {
+  readonly #maxSize: number
+  readonly #onFrame: OnFrame
+  readonly #sizeBytes = Buffer.allocUnsafe(4)
+  /** How many bytes of a size that is spread over chunks are here. */
+  #sizeLength = 0
+  /** The size of the frame being gathered; -1 between frames. */
+  #size = -1
+  #gathered = Buffer.alloc(0)
+  #length = 0
+  #isStopped = false
+
+  constructor(maxSize: number, onFrame: OnFrame) {
+    this.#maxSize = maxSize
+    this.#onFrame = onFrame
+  }
+
+  /** Some bytes of a frame are here, others are not. */
+  get isInsideFrame(): boolean {
+    return this.#size !== -1 || this.#sizeLength > 0
+  }
+
+  /** Hands out every frame that ends within the chunk; throws ProtocolError on a size that cannot be one. */
+  push(chunk: Buffer): void {
+    let offset = 0
+    while (offset < chunk.length && !this.#isStopped) {
+      if (this.#size === -1) {
+        if (this.#sizeLength > 0 || chunk.length - offset < 4) {
+          this.#sizeBytes[this.#sizeLength++] = chunk[offset++]!
+          if (this.#sizeLength < 4) continue
+          this.#sizeLength = 0
+          this.#size = this.#checked(this.#sizeBytes.readInt32BE(0))
+        } else {
+          this.#size = this.#checked(chunk.readInt32BE(offset))
+          offset += 4
+        }
+      }
+      const size = this.#size
+      if (this.#length === 0 && chunk.length - offset >= size) {
+        this.#size = -1
+        this.#onFrame(chunk, offset, offset + size)
+        offset += size
+        continue
+      }
+      const taken = Math.min(size - this.#length, chunk.length - offset)
+      this.#gather(chunk, offset, taken)
+      offset += taken
+      if (this.#length === size) {
+        const frame = this.#gathered
+        this.#size = -1
+        this.#length = 0
+        this.#gathered = Buffer.alloc(0)
+        this.#onFrame(frame, 0, size)
+      }
+    }
+  }
+
+  /** Nothing is handed out any more, not even the rest of the chunk being read. */
+  stop(): void {
+    this.#isStopped = true
+    this.#gathered = Buffer.alloc(0)
+  }
+
+  #gather(chunk: Buffer, offset: number, length: number): void {
+    const needed = this.#length + length
+    if (needed > this.#gathered.length) {
+      const capacity = Math.min(this.#size, Math.max(needed, this.#gathered.length * 2, FIRST_CAPACITY))
+      const grown = Buffer.allocUnsafe(capacity)
+      this.#gathered.copy(grown, 0, 0, this.#length)
+      this.#gathered = grown
+    }
+    chunk.copy(this.#gathered, this.#length, offset, offset + length)
+    this.#length = needed
+  }
+
+  #checked(size: number): number {
+    const looksLike = guess(size)
+    if (looksLike !== undefined) throw new ProtocolError(`this is no Kafka protocol: ${looksLike}`)
+    if (size < 0) throw new ProtocolError(`the size of an answer is ${size}, which is negative`)
+    if (size < MIN_SIZE) throw new ProtocolError(`the size of an answer is ${size}, less than a header has`)
+    if (size > this.#maxSize) {
+      throw new ProtocolError(
+        `the size of an answer is ${size}, above the limit of ${this.#maxSize} (socketMaxResponseBytes)`,
+      )
+    }
+    return size
+  }
+}
+
+/** What else begins with these four bytes: as sizes they are above 300 MB, which no answer has. */
+function guess(size: number): string | undefined {
+  if (size === 0x48545450) return 'it looks like HTTP, which another kind of server speaks'
+  const type = size >>> 24
+  const major = (size >>> 16) & 0xff
+  if ((type === 0x15 || type === 0x16) && major === 3) {
+    return `it looks like a TLS ${type === 0x15 ? 'alert' : 'handshake'}, so the listener expects TLS`
+  }
+  return undefined
+}

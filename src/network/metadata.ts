@@ -1,0 +1,306 @@
+/**
+ * What is known of the cluster: its brokers, and of each topic in use its partitions and their leaders. No I/O. A
+ * partition of one topic id never goes back to an older leader epoch, and nothing that a broker says can make the cache
+ * contradict itself: a leader is a known broker, or there is none; partitions are dense.
+ */
+import { ProtocolError, type KafkaError } from '../errors.js'
+import type { Logger } from '../logger.js'
+import type { Metadata as MetadataApi } from '../protocol/apis.js'
+import { ZERO_UUID } from '../protocol/apis.js'
+import { brokerError } from '../protocol/error-codes.js'
+import type { ResponseOf } from '../protocol/schema.js'
+
+export type MetadataResponse = ResponseOf<typeof MetadataApi>
+type TopicRow = MetadataResponse['topics'][number]
+
+export interface Broker {
+  readonly id: number
+  readonly host: string
+  readonly port: number
+  readonly rack: string | null
+}
+
+export interface PartitionMetadata {
+  readonly index: number
+  /** The broker's id, always one of `Metadata.brokers`; -1 when there is none. */
+  readonly leader: number
+  /** -1 when unknown. */
+  readonly leaderEpoch: number
+}
+
+/** One state of a topic; a newer one is another object. */
+export interface TopicMetadata {
+  readonly name: string
+  /** Changes when the topic was deleted and created again; ZERO_UUID from brokers before 2.8. */
+  readonly id: string
+  /** By index, without gaps. */
+  readonly partitions: readonly PartitionMetadata[]
+  /** The indexes of the partitions that have a leader. */
+  readonly availablePartitions: readonly number[]
+}
+
+/** What one answer changed for one topic. */
+export interface TopicChange {
+  readonly name: string
+  /** 0 for a topic that was not known. */
+  readonly oldPartitionCount: number
+  readonly newPartitionCount: number
+  /** A partition has another leader, or another leader epoch. */
+  readonly leadersChanged: boolean
+  /** The topic was deleted and created again: it has another id. */
+  readonly isRecreated: boolean
+  /** What the answer says of a topic that cannot be used (yet, when retriable). */
+  readonly error: KafkaError | undefined
+}
+
+/** Where a Produce answer says that the leader is (KIP-951). */
+export interface LeaderHint {
+  readonly leaderId: number
+  readonly leaderEpoch: number
+  readonly endpoint?:
+    { readonly host: string; readonly port: number; readonly rack?: string | null } | undefined
+}
+
+interface Entry {
+  readonly name: string
+  topic: TopicMetadata | undefined
+  error: KafkaError | undefined
+  /** Set by `use`, taken back by `expire`: so that `use` needs no clock. */
+  isUsed: boolean
+  idleSince: number
+}
+
+export class Metadata {
+  readonly #maxIdleMs: number
+  readonly #logger: Logger
+  readonly #entries = new Map<string, Entry>()
+  #brokers = new Map<number, Broker>()
+  #clusterId: string | null = null
+
+  constructor(options: { readonly metadataMaxIdleMs: number; readonly logger: Logger }) {
+    this.#maxIdleMs = options.metadataMaxIdleMs
+    this.#logger = options.logger
+  }
+
+  /** By id; empty before the first answer and after `forgetBrokers`. */
+  get brokers(): ReadonlyMap<number, Broker> {
+    return this.#brokers
+  }
+
+  /** Null when unknown. */
+  get clusterId(): string | null {
+    return this.#clusterId
+  }
+
+  /** The topics in use. */
+  get topics(): Iterable<string> {
+    return this.#entries.keys()
+  }
+
+  /** The topic's latest usable state; stays while later answers are errors that may pass. */
+  topic(name: string): TopicMetadata | undefined {
+    return this.#entries.get(name)?.topic
+  }
+
+  /** What the last answer said of a topic that cannot be used; a retriable error may pass by itself. */
+  topicError(name: string): KafkaError | undefined {
+    return this.#entries.get(name)?.error
+  }
+
+  /** The topic is wanted from here on, until it was not used for metadataMaxIdleMs. Costs one look-up. */
+  use(name: string): void {
+    const entry = this.#entries.get(name)
+    if (entry !== undefined) entry.isUsed = true
+    else {
+      this.#entries.set(name, { name, topic: undefined, error: undefined, isUsed: true, idleSince: 0 })
+    }
+  }
+
+  /** Forgets that an answer refused the topic for good, so that the next one decides. */
+  forgetRefusal(name: string): void {
+    const entry = this.#entries.get(name)
+    if (entry?.error?.retriable === false) entry.error = undefined
+  }
+
+  /** Drops the topics which nobody used for metadataMaxIdleMs, counted from the first call that saw them unused. */
+  expire(now: number): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.isUsed) {
+        entry.isUsed = false
+        entry.idleSince = now
+      } else if (now - entry.idleSince >= this.#maxIdleMs) {
+        this.#entries.delete(entry.name)
+      }
+    }
+  }
+
+  /** Whether a topic's state calls for another answer soon: it is missing, it has an error, a partition has no leader. */
+  isUnsettled(name: string): boolean {
+    const entry = this.#entries.get(name)
+    if (entry === undefined) return false
+    if (entry.error !== undefined) return entry.error.retriable
+    return entry.topic === undefined || entry.topic.availablePartitions.length < entry.topic.partitions.length
+  }
+
+  /**
+   * Takes in an answer to a request for the topics `asked`; others stay as they are. The brokers are those of the
+   * answer from here on, unless it has none that is usable: then nothing is taken in, and undefined is returned (a
+   * broker that is starting up knows no other).
+   */
+  update(response: MetadataResponse, asked: ReadonlySet<string>): readonly TopicChange[] | undefined {
+    const brokers = this.#usableBrokers(response)
+    if (brokers.size === 0) return undefined
+    this.#brokers = brokers
+    this.#clusterId = response.clusterId
+    const before = new Map([...this.#entries.values()].map((entry) => [entry, entry.topic]))
+    const answered = new Set<Entry>()
+    for (const row of response.topics) {
+      const entry = row.name === null ? undefined : this.#entries.get(row.name)
+      if (entry === undefined || !asked.has(entry.name) || answered.has(entry)) {
+        // Dropped while the request was under way, or never asked for, or said twice.
+        this.#logger.debug('metadata of a topic was ignored', { topic: row.name })
+        continue
+      }
+      answered.add(entry)
+      this.#take(entry, row)
+    }
+    const changes: TopicChange[] = []
+    for (const [entry, old] of before) {
+      // A leader that is no broker any more leads nothing, also where the answer is not about the topic.
+      if (entry.topic !== undefined) entry.topic = this.#withKnownLeaders(entry.topic)
+      const change = difference(entry.name, old, entry.topic, answered.has(entry) ? entry.error : undefined)
+      if (change !== undefined) changes.push(change)
+    }
+    return changes
+  }
+
+  /**
+   * Takes in what a Produce answer says of a partition's leader; true when that was news. Ignored when the epoch is not
+   * newer, or when nobody has said where that broker is.
+   */
+  updateLeader(name: string, partition: number, hint: LeaderHint): boolean {
+    const entry = this.#entries.get(name)
+    const known = entry?.topic?.partitions[partition]
+    if (entry?.topic === undefined || known === undefined) return false
+    const { leaderId, leaderEpoch, endpoint } = hint
+    if (leaderId < 0 || leaderEpoch <= known.leaderEpoch) return false
+    const broker = endpoint && { id: leaderId, ...endpoint, rack: endpoint.rack ?? null }
+    if (broker !== undefined && isUsable(broker)) this.#brokers.set(leaderId, broker)
+    else if (!this.#brokers.has(leaderId)) return false
+    entry.topic = describeTopic(
+      name,
+      entry.topic.id,
+      entry.topic.partitions.with(partition, { index: partition, leader: leaderId, leaderEpoch }),
+    )
+    return true
+  }
+
+  /**
+   * Starts again (KIP-899): no broker is known, no partition has a leader, and any leader epoch is believed. Topics and
+   * their partitions stay.
+   */
+  forgetBrokers(): void {
+    this.#brokers = new Map()
+    for (const entry of this.#entries.values()) {
+      if (entry.topic === undefined) continue
+      const partitions = entry.topic.partitions.map(({ index }) => ({ index, leader: -1, leaderEpoch: -1 }))
+      entry.topic = describeTopic(entry.name, entry.topic.id, partitions)
+    }
+  }
+
+  #usableBrokers(response: MetadataResponse): Map<number, Broker> {
+    const brokers = new Map<number, Broker>()
+    for (const { nodeId, host, port, rack } of response.brokers) {
+      const broker = { id: nodeId, host, port, rack }
+      if (isUsable(broker)) brokers.set(nodeId, broker)
+      else this.#logger.warn('metadata names a broker that cannot be used', { nodeId, host, port })
+    }
+    return brokers
+  }
+
+  #take(entry: Entry, row: TopicRow): void {
+    const problem = row.errorCode === 0 ? nonsense(row) : undefined
+    if (row.errorCode !== 0) {
+      entry.error = brokerError(row.errorCode, `metadata of topic ${entry.name}`)
+      // A topic that may not be used any more; otherwise what is known may well be right: brokers hear late of topics.
+      if (!entry.error.retriable) entry.topic = undefined
+    } else if (problem !== undefined) {
+      entry.error = new ProtocolError(`metadata of topic ${entry.name}: ${problem}`, { retriable: true })
+      this.#logger.warn('metadata of a topic makes no sense', { topic: entry.name, problem })
+    } else {
+      entry.error = undefined
+      entry.topic = merged(entry.topic, entry.name, row)
+    }
+  }
+
+  #withKnownLeaders(topic: TopicMetadata): TopicMetadata {
+    if (topic.partitions.every(({ leader }) => leader === -1 || this.#brokers.has(leader))) return topic
+    return describeTopic(
+      topic.name,
+      topic.id,
+      topic.partitions.map((known) => (this.#brokers.has(known.leader) ? known : { ...known, leader: -1 })),
+    )
+  }
+}
+
+function isUsable({ id, host, port }: { id: number; host: string; port: number }): boolean {
+  return id >= 0 && host !== '' && port > 0 && port < 65_536
+}
+
+/** Why the partitions of a row cannot be what the topic has. An index is bounded by the rows before it is used. */
+function nonsense({ partitions }: TopicRow): string | undefined {
+  if (partitions.length === 0) return 'it has no partitions'
+  const seen = new Set<number>()
+  for (const { partitionIndex } of partitions) {
+    if (partitionIndex < 0 || partitionIndex >= partitions.length) {
+      return `partition ${partitionIndex} of ${partitions.length}`
+    }
+    if (seen.has(partitionIndex)) return `partition ${partitionIndex} is there twice`
+    seen.add(partitionIndex)
+  }
+  return undefined
+}
+
+function merged(old: TopicMetadata | undefined, name: string, row: TopicRow): TopicMetadata {
+  // The id is missing in answers of old brokers, which a cluster may have beside newer ones while it is upgraded.
+  const isSame =
+    old !== undefined && (old.id === row.topicId || row.topicId === ZERO_UUID || old.id === ZERO_UUID)
+  const partitions: PartitionMetadata[] = []
+  for (const { partitionIndex: index, leaderId, leaderEpoch } of row.partitions) {
+    const known = isSame ? old.partitions[index] : undefined
+    // Brokers before 2.1 give no epoch, so they are always believed.
+    const isOlder = known !== undefined && leaderEpoch !== -1 && leaderEpoch < known.leaderEpoch
+    partitions[index] = isOlder ? known : { index, leader: leaderId, leaderEpoch }
+  }
+  const isCertain = old !== undefined && old.id === row.topicId && row.topicId !== ZERO_UUID
+  // A topic never loses partitions: the broker that answered has not heard of these yet.
+  if (isCertain) partitions.push(...old.partitions.slice(partitions.length))
+  return describeTopic(name, row.topicId === ZERO_UUID && isSame ? old.id : row.topicId, partitions)
+}
+
+function describeTopic(name: string, id: string, partitions: readonly PartitionMetadata[]): TopicMetadata {
+  const availablePartitions = partitions.filter(({ leader }) => leader !== -1).map(({ index }) => index)
+  return { name, id, partitions, availablePartitions }
+}
+
+function difference(
+  name: string,
+  old: TopicMetadata | undefined,
+  topic: TopicMetadata | undefined,
+  error: KafkaError | undefined,
+): TopicChange | undefined {
+  if (old === topic && error === undefined) return undefined
+  const oldPartitionCount = old?.partitions.length ?? 0
+  const newPartitionCount = topic?.partitions.length ?? 0
+  const isRecreated = old !== undefined && topic !== undefined && old.id !== topic.id && old.id !== ZERO_UUID
+  const leadersChanged =
+    topic !== undefined &&
+    topic.partitions.some(({ leader, leaderEpoch }, index) => {
+      const before = old?.partitions[index]
+      return before?.leader !== leader || before.leaderEpoch !== leaderEpoch
+    })
+  const isChanged =
+    oldPartitionCount !== newPartitionCount || isRecreated || leadersChanged || error !== undefined
+  if (!isChanged) return undefined
+  return { name, oldPartitionCount, newPartitionCount, leadersChanged, isRecreated, error }
+}

@@ -1,0 +1,410 @@
+/** The producer: what an application holds. Wires the parts together, and carries their life from first use to close. */
+import { EventEmitter } from 'node:events'
+import type { Writable } from 'node:stream'
+import { resolveConfig, type ProducerConfig, type ResolvedConfig, type Serializers } from './config.js'
+import { KafkaError, ProducerClosedError, TimeoutError } from './errors.js'
+import { Backoff } from './network/backoff.js'
+import { Cluster, type ConnectionEvent } from './network/cluster.js'
+import type { TopicChange } from './network/metadata.js'
+import type { Partitioner } from './partitioner.js'
+import { SenderCounters } from './producer/counters.js'
+import type { CompletionObserver } from './producer/producer-batch.js'
+import { RecordAccumulator } from './producer/record-accumulator.js'
+import { RecordIntake, type RecordTypes } from './producer/record-intake.js'
+import { seamsOf, type Seams } from './producer/seams.js'
+import { Sender } from './producer/sender.js'
+import { TransactionManager } from './producer/transaction-manager.js'
+import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata, TopicPartition } from './record.js'
+import type { ProducerMetrics } from './metrics.js'
+import { RecordStream } from './record-stream.js'
+import { TopicProducer } from './topic-producer.js'
+
+/** A partition as `partitionsFor` describes it. */
+export interface PartitionInfo extends TopicPartition {
+  /** The broker that leads it, or null while it has no leader. */
+  readonly leader: { readonly id: number; readonly host: string; readonly port: number } | null
+  /** -1 where the brokers do not tell (before Kafka 2.1). */
+  readonly leaderEpoch: number
+}
+
+/** What `on` can be told of. */
+export interface ProducerEvents {
+  /** A record failed; its promise or callback says so too. */
+  readonly deliveryError: readonly [error: KafkaError, record: TopicPartition]
+  readonly connect: readonly [broker: { readonly nodeId: number; readonly host: string; readonly port: number }]
+  readonly disconnect: readonly [
+    broker: { readonly nodeId: number; readonly host: string; readonly port: number; readonly error?: KafkaError },
+  ]
+  /** Metadata came that says something new of these topics. */
+  readonly metadata: readonly [topics: readonly MetadataChange[]]
+  /** The producer is unusable from here on. */
+  readonly fatal: readonly [error: KafkaError]
+}
+
+/** What an answer with metadata changed for a topic. */
+export interface MetadataChange {
+  readonly topic: string
+  /** 0 for a topic that was not known before. */
+  readonly oldPartitionCount: number
+  readonly partitionCount: number
+}
+
+/** A handle's serializers and partitioner. */
+export type TopicOptions<K, V> = Serializers<K, V> & { readonly partitioner?: Partitioner | undefined }
+
+/**
+ * A Kafka producer. One per process serves all topics; it connects when it is first used.
+ *
+ * Idempotent and `acks: 'all'` by default: what is acknowledged is stored once and in order.
+ */
+export class Producer<K = Payload, V = Payload> {
+  readonly #config: ResolvedConfig
+  readonly #seams: Seams
+  readonly #events = new EventEmitter()
+  readonly #counters = new SenderCounters()
+  readonly #cluster: Cluster
+  readonly #accumulator: RecordAccumulator
+  readonly #transactions: TransactionManager | null
+  readonly #sender: Sender
+  readonly #intake: RecordIntake
+  readonly #types: RecordTypes
+  readonly #metadataWaiters = new Set<() => void>()
+  #recordErrors = 0
+  /** Why nothing can be sent any more. */
+  #refusal: KafkaError | null = null
+  #closing: Promise<number> | null = null
+
+  /**
+   * Validates everything at once and throws a ConfigError that lists every problem. Connects lazily, on the first
+   * `send`; `connect()` is there for those who want to fail at start-up.
+   */
+  constructor(config: ProducerConfig<K, V>) {
+    this.#config = resolveConfig(config)
+    this.#seams = seamsOf(config)
+    const { clock, connect, lookup, random } = this.#seams
+    const backoff = new Backoff(this.#config.retryBackoffMs, this.#config.retryBackoffMaxMs, random)
+    const observer: CompletionObserver = {
+      callbackThrew: (error) => this.#config.logger.error('a delivery callback threw', { error }),
+      recordFailed: (error, { topic, partition }) => {
+        this.#recordErrors++
+        this.#emit('deliveryError', error, { topic, partition })
+      },
+    }
+    this.#accumulator = new RecordAccumulator(this.#config, clock)
+    this.#cluster = new Cluster({
+      config: this.#config,
+      clock,
+      connect,
+      lookup,
+      random,
+      onMetadata: (changes) => this.#onMetadata(changes),
+      onMetadataError: (error) => this.#onMetadataError(error),
+      onConnect: (broker) => this.#onConnection('connect', broker),
+      onDisconnect: (broker) => this.#onConnection('disconnect', broker),
+    })
+    this.#transactions = this.#config.enableIdempotence
+      ? new TransactionManager({
+          cluster: this.#cluster,
+          clock,
+          backoff,
+          isWanted: () => this.#accumulator.incompleteCount > 0,
+          onProducerId: () => {
+            this.#accumulator.markAllReady()
+            this.#sender.wake()
+          },
+          onFatal: (error) => this.#fail(error),
+        })
+      : null
+    this.#intake = new RecordIntake({
+      config: this.#config,
+      accumulator: this.#accumulator,
+      cluster: this.#cluster,
+      clock,
+      observer,
+      refusal: () => this.#refusal,
+    })
+    this.#sender = new Sender({
+      config: this.#config,
+      accumulator: this.#accumulator,
+      cluster: this.#cluster,
+      transactions: this.#transactions,
+      clock,
+      backoff,
+      observer,
+      counters: this.#counters,
+      onRoom: () => this.#intake.waiting.advanceRoom(),
+      onFatal: (error) => this.#fail(error),
+    })
+    this.#accumulator.onChange = () => this.#sender.wake()
+    this.#types = {
+      keySerializer: this.#config.keySerializer,
+      valueSerializer: this.#config.valueSerializer,
+      partitioner: this.#config.partitioner,
+    }
+  }
+
+  /**
+   * Connects to the cluster now, which otherwise the first `send` does. Rejects with TimeoutError when no server
+   * answers within `maxBlockMs` (it says what each answered), with another error when trying on is no use.
+   */
+  async connect(): Promise<void> {
+    const deadline = this.#seams.clock.now() + this.#config.maxBlockMs
+    for (;;) {
+      this.#throwIfRefused()
+      try {
+        await this.#within(deadline, this.#cluster.anyConnection())
+        return
+      } catch (error) {
+        if (!(error instanceof KafkaError) || !error.retriable) throw error
+        if (this.#seams.clock.now() >= deadline) throw this.#unreachable(error)
+      }
+    }
+  }
+
+  /**
+   * Sends a record. The bytes are copied during the call. With a callback it is called once, later, with the error or
+   * null; without one the promise says the same. Neither ever throws. A promise that nobody awaits does not end the
+   * process when it is rejected: see the event `deliveryError`.
+   *
+   * Fails with SerializationError, RecordTooLargeError, TimeoutError (`maxBlockMs`, `deliveryTimeoutMs`),
+   * BufferExhaustedError, ProducerClosedError, or what a broker answered. `mayHaveBeenWritten` tells whether the record
+   * may be in the log all the same.
+   */
+  send(record: ProducerRecord<K, V>): Promise<RecordMetadata>
+  send(record: ProducerRecord<K, V>, callback: DeliveryCallback): void
+  send(record: ProducerRecord<K, V>, callback?: DeliveryCallback): Promise<RecordMetadata> | undefined {
+    return this.#intake.send(record.topic, record, this.#types, callback)
+  }
+
+  /**
+   * A handle on one topic: with the producer's own serializers, or with the given ones; it inherits none of the
+   * producer's then.
+   */
+  topic(name: string): TopicProducer<K, V>
+  topic<TK = Payload, TV = Payload>(name: string, options: TopicOptions<TK, TV>): TopicProducer<TK, TV>
+  topic<TK, TV>(name: string, options?: TopicOptions<TK, TV>): TopicProducer<TK, TV> {
+    const types =
+      options === undefined
+        ? this.#types
+        : {
+            keySerializer: options.keySerializer as RecordTypes['keySerializer'],
+            valueSerializer: options.valueSerializer as RecordTypes['valueSerializer'],
+            partitioner: options.partitioner ?? this.#types.partitioner,
+          }
+    return new TopicProducer(name, this.#intake, types)
+  }
+
+  /**
+   * Makes lingering batches due now, and resolves when all that was sent before the call has ended, well or badly. Never
+   * rejects for a record's own failure.
+   */
+  flush(): Promise<void> {
+    const flushed = this.#accumulator.flushes.flush()
+    this.#accumulator.makeLingeringDue()
+    return flushed
+  }
+
+  /**
+   * Flushes, then disconnects; fails what is left after `timeoutMs` with ProducerClosedError (without `timeoutMs`,
+   * nothing takes longer than `deliveryTimeoutMs`). 0 gives up at once. Resolves with the number of records that were
+   * not delivered. Idempotent; a second call may shorten the time.
+   */
+  close(options: { readonly timeoutMs?: number | undefined } = {}): Promise<number> {
+    this.#refusal ??= new ProducerClosedError('the producer is closed')
+    this.#closing ??= this.#close()
+    const { timeoutMs } = options
+    if (timeoutMs === undefined) return this.#closing
+    const giveUp = (): void => {
+      const error = (mayHaveBeenWritten: boolean): KafkaError =>
+        new ProducerClosedError(`the producer was closed before the record was acknowledged (timeoutMs ${timeoutMs})`, {
+          mayHaveBeenWritten,
+        })
+      this.#failAll(error)
+    }
+    if (timeoutMs <= 0) giveUp()
+    else {
+      const timer = this.#seams.clock.setTimer(timeoutMs, giveUp)
+      return this.#closing.finally(() => timer.cancel())
+    }
+    return this.#closing
+  }
+
+  /** `await using`: closes at the end of the scope. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** The partitions of a topic; asks the cluster if need be, for at most `maxBlockMs` (TimeoutError). */
+  async partitionsFor(topic: string): Promise<PartitionInfo[]> {
+    this.#throwIfRefused()
+    const { metadata } = this.#cluster
+    const deadline = this.#seams.clock.now() + this.#config.maxBlockMs
+    metadata.use(topic)
+    if (metadata.topic(topic) === undefined) this.#cluster.requestMetadataUpdate(topic)
+    while (metadata.topic(topic) === undefined) {
+      if (this.#seams.clock.now() >= deadline) throw this.#unreachable(metadata.topicError(topic))
+      await this.#within(deadline, this.#nextMetadata())
+      this.#throwIfRefused()
+      const error = metadata.topicError(topic)
+      if (error?.retriable === false) throw error
+    }
+    return metadata.topic(topic)!.partitions.map(({ index, leader, leaderEpoch }) => {
+      const broker = metadata.brokers.get(leader)
+      return {
+        topic,
+        partition: index,
+        leader: broker === undefined ? null : { id: broker.id, host: broker.host, port: broker.port },
+        leaderEpoch,
+      }
+    })
+  }
+
+  /** Counts and gauges at this moment. */
+  metrics(): ProducerMetrics {
+    const { pool } = this.#accumulator
+    return {
+      recordSendTotal: this.#counters.recordsSent,
+      recordErrorTotal: this.#recordErrors,
+      recordRetryTotal: this.#counters.recordRetries,
+      batchSplitTotal: this.#counters.batchSplits,
+      requestTotal: this.#counters.requests,
+      requestsInFlight: this.#sender.inFlight,
+      bufferTotalBytes: pool.totalBytes,
+      bufferAvailableBytes: pool.availableBytes,
+      waitingRecords: this.#intake.waiting.count,
+    }
+  }
+
+  /**
+   * A stream of records in object mode for `pipeline()`. It takes a record when there is room for it, so whoever writes
+   * is slowed down to the speed of the brokers; it ends when all is acknowledged, and fails with the first record that
+   * fails. With `topic`, records that name none go there.
+   */
+  writable(options: { readonly topic?: string | undefined } = {}): Writable {
+    return new RecordStream(this.#intake, this.#types, options.topic, () => this.flush())
+  }
+
+  /** Calls `listener` whenever `event` happens. What a listener throws is logged. */
+  on<E extends keyof ProducerEvents>(event: E, listener: (...args: ProducerEvents[E]) => void): this {
+    this.#events.on(event, listener as unknown as (...args: unknown[]) => void)
+    return this
+  }
+
+  /** Takes a listener away. */
+  off<E extends keyof ProducerEvents>(event: E, listener: (...args: ProducerEvents[E]) => void): this {
+    this.#events.off(event, listener as unknown as (...args: unknown[]) => void)
+    return this
+  }
+
+  async #close(): Promise<number> {
+    const before = this.#recordErrors
+    await this.flush()
+    this.#sender.stop()
+    this.#transactions?.close()
+    await this.#cluster.close()
+    this.#intake.close()
+    for (const wake of this.#metadataWaiters) wake()
+    this.#events.removeAllListeners()
+    return this.#recordErrors - before
+  }
+
+  #failAll(errorOf: (mayHaveBeenWritten: boolean) => KafkaError): void {
+    this.#intake.failAll(errorOf(false))
+    this.#sender.failAll((batch) => errorOf(batch.maybeWritten || batch.isOnWire))
+  }
+
+  /** Nothing can be sent any more, whoever asks. */
+  #fail(error: KafkaError): void {
+    if (this.#refusal !== null && this.#refusal.fatal) return
+    if (this.#closing === null) this.#refusal = error
+    this.#config.logger.error('the producer is unusable', { error: error.message })
+    this.#failAll((mayHaveBeenWritten) => withOutcome(error, mayHaveBeenWritten))
+    this.#emit('fatal', error)
+    for (const wake of this.#metadataWaiters) wake()
+  }
+
+  #onMetadata(changes: readonly TopicChange[]): void {
+    const { metadata } = this.#cluster
+    for (const { name, oldPartitionCount, newPartitionCount } of changes) {
+      const topic = metadata.topic(name)
+      if (topic !== undefined) this.#accumulator.updateTopic(name, topic.partitions, topic.availablePartitions)
+      if (oldPartitionCount > 0 && newPartitionCount > oldPartitionCount) {
+        this.#config.logger.warn('a topic has more partitions: from here on its keys map to other ones', {
+          topic: name,
+          from: oldPartitionCount,
+          to: newPartitionCount,
+        })
+      }
+      this.#intake.onMetadata(name)
+    }
+    for (const wake of this.#metadataWaiters) wake()
+    this.#sender.wake()
+    if (changes.length > 0) {
+      this.#emit(
+        'metadata',
+        changes.map(({ name, oldPartitionCount, newPartitionCount }) => ({
+          topic: name,
+          oldPartitionCount,
+          partitionCount: newPartitionCount,
+        })),
+      )
+    }
+  }
+
+  /** An error that will not pass by itself: what waits for metadata fails with it. */
+  #onMetadataError(error: KafkaError): void {
+    if (!error.retriable) this.#intake.failWaitingForMetadata(error)
+  }
+
+  #onConnection(event: 'connect' | 'disconnect', broker: ConnectionEvent): void {
+    this.#emit(event, broker)
+    this.#sender.wake()
+  }
+
+  #emit<E extends keyof ProducerEvents>(event: E, ...args: ProducerEvents[E]): void {
+    if (this.#events.listenerCount(event) === 0) return
+    try {
+      this.#events.emit(event, ...args)
+    } catch (error) {
+      this.#config.logger.error(`a listener of '${event}' threw`, { error })
+    }
+  }
+
+  #throwIfRefused(): void {
+    if (this.#refusal !== null) throw this.#refusal
+  }
+
+  #nextMetadata(): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#metadataWaiters.delete(wake)
+        resolve()
+      }
+      this.#metadataWaiters.add(wake)
+    })
+  }
+
+  /** The promise's outcome, or a TimeoutError when the time is over first. */
+  #within<T>(deadline: number, promise: Promise<T>): Promise<T> {
+    const { clock } = this.#seams
+    return new Promise((resolve, reject) => {
+      const timer = clock.setTimer(Math.max(0, deadline - clock.now()), () => reject(this.#unreachable(undefined)))
+      promise.then(resolve, reject).finally(() => timer.cancel())
+    })
+  }
+
+  #unreachable(cause: KafkaError | undefined): TimeoutError {
+    const said = this.#cluster.lastErrors() || cause?.message || 'no broker answered'
+    return new TimeoutError(`no answer from the cluster within ${this.#config.maxBlockMs} ms (maxBlockMs): ${said}`, {
+      cause,
+    })
+  }
+}
+
+/** The same error for a record whose append is open, or is not. */
+function withOutcome(error: KafkaError, mayHaveBeenWritten: boolean): KafkaError {
+  if (error.mayHaveBeenWritten === mayHaveBeenWritten) return error
+  const { code, errno, retriable, fatal, abortable } = error
+  const ErrorClass = error.constructor as typeof KafkaError
+  return new ErrorClass(error.message, { code, errno, retriable, fatal, abortable, mayHaveBeenWritten, cause: error })
+}

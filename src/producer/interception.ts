@@ -1,0 +1,62 @@
+/** The interceptors of a producer around one record (KIP-42); what one of them throws is logged and hurts nobody. */
+import type { KafkaError } from '../errors.js'
+import type { ProducerInterceptor } from '../interceptor.js'
+import type { Logger } from '../logger.js'
+import type { DeliveryCallback, Headers, ProducerRecord, RecordMetadata } from '../record.js'
+import type { HandledPromise, RejectPromise, Settle } from './producer-batch.js'
+import type { TopicRecord } from './record-intake.js'
+
+export class Interception {
+  readonly #interceptors: readonly ProducerInterceptor[]
+  readonly #logger: Logger
+
+  constructor(interceptors: readonly ProducerInterceptor[], logger: Logger) {
+    this.#interceptors = interceptors
+    this.#logger = logger
+  }
+
+  /** The record as the interceptors want it. */
+  onSend(topic: string, given: TopicRecord): ProducerRecord<unknown, unknown> {
+    let record: ProducerRecord<unknown, unknown> = { ...given, topic }
+    for (const interceptor of this.#interceptors) {
+      this.#guard('onSend', () => {
+        record = interceptor.onSend?.(record) ?? record
+      })
+    }
+    return record
+  }
+
+  /** A callback that tells the interceptors the outcome, and then settles the record as `send` was asked to. */
+  around(
+    settle: Settle,
+    reject: RejectPromise,
+    promise: HandledPromise,
+    headers: Headers | undefined,
+  ): DeliveryCallback {
+    return (error, metadata) => {
+      for (const interceptor of this.#interceptors) {
+        this.#guard('onAcknowledgement', () => interceptor.onAcknowledgement?.(metadata, error, headers))
+      }
+      if (reject === null) (settle as DeliveryCallback)(error, metadata)
+      else if (error === null) (settle as (metadata: RecordMetadata) => void)(metadata)
+      else this.#reject(reject, promise!, error)
+    }
+  }
+
+  close(): void {
+    for (const interceptor of this.#interceptors) this.#guard('close', () => interceptor.close?.())
+  }
+
+  #reject(reject: (error: KafkaError) => void, promise: Promise<RecordMetadata>, error: KafkaError): void {
+    promise.catch(() => {})
+    reject(error)
+  }
+
+  #guard(hook: string, call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.#logger.error(`an interceptor's ${hook} threw`, { error })
+    }
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The sequence numbers of one partition (KIP-98). The broker accepts a producer's batches only without a gap, so:
+ * a batch gets its sequence when it is first drained and keeps it through every retry, and once a batch is given up
+ * nothing new is drained until the fate of its successors tells whether there is a gap. A proven gap is left behind
+ * by starting again at 0 under a higher epoch (KIP-360), but only when nothing of the partition is on the wire.
+ *
+ * The epoch is raised for the partition alone: brokers check it partition by partition, so the others need not pause.
+ */
+import { NO_SEQUENCE, type ProducerBatch } from './producer-batch.js'
+
+export interface ProducerIdAndEpoch {
+  readonly producerId: bigint
+  readonly producerEpoch: number
+}
+
+const MAX_SEQUENCE = 0x7fffffff
+export const MAX_EPOCH = 0x7fff
+
+/** Sequences wrap from 2147483647 to 0. */
+export function addToSequence(sequence: number, count: number): number {
+  return sequence > MAX_SEQUENCE - count ? count - (MAX_SEQUENCE - sequence) - 1 : sequence + count
+}
+
+export class PartitionSequences {
+  producerId = -1n
+  producerEpoch = -1
+  /** Log position of the last acknowledged batch; tells retention from loss when the broker forgot the producer. */
+  lastAckedOffset = -1n
+  /** A batch with a sequence was given up; whether the broker has it is not known. */
+  isUnresolved = false
+  /** There is a gap: start again as soon as nothing is on the wire. */
+  mustRestart = false
+  /** Batches with a sequence whose request is unanswered or that wait to be sent again, in order. */
+  readonly inFlight: ProducerBatch[] = []
+  #next = 0
+  #lastAcked = NO_SEQUENCE
+  #lastAckedOrdinal = -1
+
+  /** The sequence that the next batch will get. */
+  get next(): number {
+    return this.#next
+  }
+
+  /** Everything that was sent up to now is in the log. */
+  get isContiguous(): boolean {
+    return this.#next === (this.#lastAcked === NO_SEQUENCE ? 0 : addToSequence(this.#lastAcked, 1))
+  }
+
+  isFirstInFlight(batch: ProducerBatch): boolean {
+    return this.inFlight[0] === batch
+  }
+
+  assign(batch: ProducerBatch): void {
+    batch.setProducerState({
+      producerId: this.producerId,
+      producerEpoch: this.producerEpoch,
+      baseSequence: this.#next,
+    })
+    this.#next = addToSequence(this.#next, batch.recordCount)
+    this.inFlight.push(batch)
+  }
+
+  /** The broker has the batch. */
+  acknowledge(batch: ProducerBatch, baseOffset: bigint): void {
+    this.#remove(batch)
+    if (batch.ordinal <= this.#lastAckedOrdinal) return
+    this.#lastAckedOrdinal = batch.ordinal
+    this.#lastAcked = addToSequence(batch.baseSequence, batch.recordCount - 1)
+    if (baseOffset >= 0n) this.lastAckedOffset = baseOffset + BigInt(batch.recordCount - 1)
+  }
+
+  /** The batch will not be sent again, and nobody acknowledged it: its sequences are used up. */
+  abandon(batch: ProducerBatch): void {
+    if (!this.#remove(batch)) return
+    this.isUnresolved = true
+  }
+
+  /** The parts of a split batch share its sequences between them, in its place. */
+  replace(batch: ProducerBatch, parts: readonly ProducerBatch[]): void {
+    const { producerId, producerEpoch } = batch
+    let { baseSequence } = batch
+    for (const part of parts) {
+      part.setProducerState({ producerId, producerEpoch, baseSequence })
+      baseSequence = addToSequence(baseSequence, part.recordCount)
+    }
+    this.inFlight.splice(this.inFlight.indexOf(batch), 1, ...parts)
+  }
+
+  /**
+   * Starts at sequence 0. What was in flight is proven not to be in the log, for it came behind a gap; it gets new
+   * sequences when it is drained again.
+   */
+  restart({ producerId, producerEpoch }: ProducerIdAndEpoch): void {
+    for (const batch of this.inFlight) batch.clearProducerState()
+    this.inFlight.length = 0
+    this.producerId = producerId
+    this.producerEpoch = producerEpoch
+    this.isUnresolved = this.mustRestart = false
+    this.#next = 0
+    this.#lastAcked = NO_SEQUENCE
+  }
+
+  #remove(batch: ProducerBatch): boolean {
+    const at = this.inFlight.indexOf(batch)
+    if (at !== -1) this.inFlight.splice(at, 1)
+    return at !== -1
+  }
+}

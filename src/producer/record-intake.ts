@@ -1,0 +1,539 @@
+/**
+ * The way of a record from `send` into a batch: interceptors, serializers, partition, bytes. All of it happens during
+ * the call unless something has to be waited for: metadata, an asynchronous serializer, room in memory.
+ *
+ * Hot path: `send`, `#accept` and `#append` allocate nothing for a record beside its promise.
+ */
+import type { ResolvedConfig } from '../config.js'
+import {
+  BufferExhaustedError,
+  KafkaError,
+  SerializationError,
+  TimeoutError,
+} from '../errors.js'
+import type { Clock } from '../network/clock.js'
+import type { Cluster } from '../network/cluster.js'
+import { keyHash, partitionForKey, type Partitioner } from '../partitioner.js'
+import { brokerError } from '../protocol/error-codes.js'
+import type { DeliveryCallback, Headers, Payload, ProducerRecord, RecordMetadata } from '../record.js'
+import { payloadSize, singleRecordSizeBound, writeUtf8 } from '../records/record-batch.js'
+import type { Serializer } from '../serializer.js'
+import { Interception } from './interception.js'
+import type { PartitionQueue } from './partition-queue.js'
+import {
+  failedMetadata,
+  settleFailure,
+  type CompletionObserver,
+  type HandledPromise,
+  type RejectPromise,
+  type Settle,
+} from './producer-batch.js'
+import type { RecordAccumulator } from './record-accumulator.js'
+import { isPromise, pairsOf, RecordHeaders, SerializerCall } from './serializer-call.js'
+import type { TopicQueues } from './topic-queues.js'
+import { WaitingRecords, type WaitingRecord, type WaitsFor } from './waiting-records.js'
+
+const UNKNOWN_TOPIC_OR_PARTITION = 3
+const INVALID_TOPIC_EXCEPTION = 17
+
+/** Timestamps up to here keep their differences exact. */
+const MAX_TIMESTAMP = 2 ** 52 - 1
+
+/** A record without its topic, whatever its types are. */
+export type TopicRecord = Omit<ProducerRecord<unknown, unknown>, 'topic'>
+
+/** How records of a producer or of a topic handle become bytes. */
+export interface RecordTypes {
+  readonly keySerializer: Serializer<unknown> | undefined
+  readonly valueSerializer: Serializer<unknown> | undefined
+  readonly partitioner: Partitioner
+}
+
+export interface RecordIntakeParts {
+  readonly config: Pick<
+    ResolvedConfig,
+    'bufferMemory' | 'deliveryTimeoutMs' | 'interceptors' | 'logger' | 'maxBlockMs' | 'maxRequestSize'
+  >
+  readonly accumulator: RecordAccumulator
+  readonly cluster: Cluster
+  readonly clock: Clock
+  readonly observer: CompletionObserver
+  /** Why nothing can be sent any more, or null. */
+  readonly refusal: () => KafkaError | null
+}
+
+/** A promise's functions, caught by one executor for all promises: a closure for each would cost more than the rest. */
+let resolvePromise!: (metadata: RecordMetadata) => void
+let rejectPromise!: (error: KafkaError) => void
+const catchFunctions = (resolve: (metadata: RecordMetadata) => void, reject: (error: KafkaError) => void): void => {
+  resolvePromise = resolve
+  rejectPromise = reject
+}
+
+/** Where a key that is a string becomes bytes, so that it can be hashed before its batch is known. */
+let keyScratch = Buffer.allocUnsafeSlow(1024)
+
+const hashKey = keyHash()
+
+export class RecordIntake {
+  readonly waiting: WaitingRecords
+  readonly #parts: RecordIntakeParts
+  readonly #interception: Interception | null
+  #lastTopic: TopicQueues | null = null
+  /** Where the last record went. */
+  #lastQueue: PartitionQueue | null = null
+
+  constructor(parts: RecordIntakeParts) {
+    this.#parts = parts
+    const { interceptors, logger } = parts.config
+    this.#interception = interceptors.length === 0 ? null : new Interception(interceptors, logger)
+    this.waiting = new WaitingRecords({
+      clock: parts.clock,
+      maxBytes: parts.config.bufferMemory,
+      place: (record) => this.#place(record),
+      expired: (record) => this.#expire(record),
+    })
+  }
+
+  /** Never throws: what goes wrong is told through the promise or the callback. */
+  send(
+    topic: string,
+    record: TopicRecord,
+    types: RecordTypes,
+    callback: DeliveryCallback | undefined,
+  ): Promise<RecordMetadata> | undefined {
+    if (callback !== undefined) {
+      this.#accept(topic, record, types, callback, null, null)
+      return undefined
+    }
+    const promise = new Promise<RecordMetadata>(catchFunctions)
+    this.#accept(topic, record, types, resolvePromise, rejectPromise, promise)
+    return promise
+  }
+
+  /** A topic's metadata came: what waited for it goes on, or fails where the topic cannot be used. */
+  onMetadata(topicName: string): void {
+    const { accumulator, cluster } = this.#parts
+    const topic = accumulator.topic(topicName)
+    const error = cluster.metadata.topicError(topicName)
+    if (error?.retriable === false) {
+      for (const record of [...this.waiting]) if (record.topic === topic) this.#drop(record, error)
+    }
+    this.waiting.advanceTopic(topic)
+  }
+
+  /** Metadata cannot be had: what waits for it fails. */
+  failWaitingForMetadata(error: KafkaError): void {
+    for (const record of [...this.waiting]) if (record.topic.partitionCount === 0) this.#drop(record, error)
+  }
+
+  /** Fails everything that waits. */
+  failAll(error: KafkaError): void {
+    for (const record of [...this.waiting]) this.#drop(record, error)
+  }
+
+  /** Tells the interceptors that the producer has closed. */
+  close(): void {
+    this.#interception?.close()
+  }
+
+  #accept(
+    givenTopic: string,
+    given: TopicRecord,
+    types: RecordTypes,
+    settle: Settle,
+    reject: RejectPromise,
+    promise: HandledPromise,
+  ): void {
+    let topicName = givenTopic
+    let record = given
+    try {
+      const refusal = this.#parts.refusal()
+      if (refusal !== null) throw refusal
+      if (this.#interception !== null) {
+        const changed = this.#interception.onSend(givenTopic, given)
+        topicName = changed.topic
+        record = changed
+        settle = this.#interception.around(settle, reject, promise, record.headers)
+        reject = null
+        promise = null
+      }
+      const topic = this.#lastTopic?.name === topicName ? this.#lastTopic : this.#topic(topicName)
+      const timestamp = timestampOf(record.timestamp, this.#parts.clock)
+      let { headers } = record
+      let key: unknown = record.key ?? null
+      let value: unknown = record.value
+      const { keySerializer, valueSerializer } = types
+      if (keySerializer !== undefined || valueSerializer !== undefined) {
+        const list = new RecordHeaders(headers)
+        if (key !== null) key = serialize(keySerializer, key, topicName, true, list)
+        if (value !== null) value = serialize(valueSerializer, value, topicName, false, list)
+        headers = list.current
+        if (isPromise(key) || isPromise(value)) {
+          this.#awaitSerializers(topic, types, record, timestamp, list, key, value, settle, reject, promise)
+          return
+        }
+      }
+      assertPayload(key, topicName, 'key')
+      assertPayload(value, topicName, 'value')
+      if (topic.partitionCount === 0 || topic.waiting > 0) {
+        this.#wait('metadata', topic, types, record, timestamp, key, value, headers, settle, reject, promise)
+      } else if (
+        this.waiting.areWaitingForRoom ||
+        !this.#append(topic, types.partitioner, record.partition, null, timestamp, key, value, headers, record, settle, reject, promise)
+      ) {
+        this.#wait('room', topic, types, record, timestamp, key, value, headers, settle, reject, promise)
+        this.#parts.accumulator.makeLingeringDue()
+      }
+    } catch (error) {
+      this.#refuse(topicName, record, error, settle, reject, promise)
+    }
+  }
+
+  /**
+   * Chooses the partition and puts the record into its batch; false when there is no room. Throws for a record that can
+   * never be sent. `sentAtMs` is null for a record that did not have to wait.
+   */
+  #append(
+    topic: TopicQueues,
+    partitioner: Partitioner,
+    partition: number | undefined,
+    sentAtMs: number | null,
+    timestamp: number,
+    key: Payload,
+    value: Payload,
+    headers: Headers | undefined,
+    original: Pick<TopicRecord, 'key' | 'value'>,
+    settle: Settle,
+    reject: RejectPromise,
+    promise: HandledPromise,
+  ): boolean {
+    const { accumulator } = this.#parts
+    let keyBytes: Uint8Array | null = null
+    let keySize = -1
+    if (typeof key === 'string') {
+      keySize = payloadSize(key)
+      if (keySize > keyScratch.length) keyScratch = Buffer.allocUnsafeSlow(keySize * 2)
+      writeUtf8(keyScratch, 0, key, keySize)
+      keyBytes = keyScratch
+    } else if (key !== null) {
+      keySize = key.length
+      keyBytes = key
+    }
+    let chosen = -1
+    if (partition !== undefined) chosen = this.#existing(topic, partition)
+    else if (partitioner !== hashKey) chosen = this.#ask(partitioner, topic, key, value, headers, original)
+    else if (keySize >= 0) chosen = partitionForKey(keyBytes!, 0, keySize, topic.partitionCount)
+
+    if (chosen !== -1) {
+      const queue = topic.partitions[chosen]!
+      this.#lastQueue = queue
+      const added = accumulator.append(queue, sentAtMs, timestamp, keyBytes, keySize, value, headers, settle, reject, promise)
+      return added > 0
+    }
+    const queue = this.#stickyQueue(topic)
+    this.#lastQueue = queue
+    const added = accumulator.append(queue, sentAtMs, timestamp, keyBytes, keySize, value, headers, settle, reject, promise)
+    if (added === 0) return false
+    topic.sticky.appended(added, queue.open === null, topic)
+    return true
+  }
+
+  #stickyQueue(topic: TopicQueues): PartitionQueue {
+    const { accumulator, clock } = this.#parts
+    const queue = topic.partitions[topic.sticky.partition(topic)]!
+    if (queue.open !== null) return queue
+    // Between two batches: a move that was put off, so as not to leave a batch half full, can be made here.
+    accumulator.measureLoad(topic, clock.now())
+    topic.sticky.appended(0, true, topic)
+    return topic.partitions[topic.sticky.partition(topic)]!
+  }
+
+  #ask(
+    partitioner: Partitioner,
+    topic: TopicQueues,
+    key: Payload,
+    value: Payload,
+    headers: Headers | undefined,
+    original: Pick<TopicRecord, 'key' | 'value'>,
+  ): number {
+    const chosen = partitioner(
+      {
+        topic: topic.name,
+        key: original.key ?? null,
+        value: original.value,
+        keyBytes: bytesOf(key),
+        valueBytes: bytesOf(value),
+        headers,
+      },
+      topic,
+    )
+    if (chosen === -1) return -1
+    return this.#existing(topic, chosen)
+  }
+
+  #existing(topic: TopicQueues, partition: number): number {
+    const count = topic.partitionCount
+    if (Number.isInteger(partition) && partition >= 0 && partition < count) return partition
+    this.#parts.cluster.requestMetadataUpdate(topic.name) // perhaps it was added a moment ago
+    throw brokerError(UNKNOWN_TOPIC_OR_PARTITION, `partition ${partition} of topic ${topic.name}`, {
+      message: `the topic has ${count} partition(s), 0 to ${count - 1}`,
+    })
+  }
+
+  #topic(name: string): TopicQueues {
+    if (typeof name !== 'string' || !/^[a-zA-Z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..') {
+      throw brokerError(INVALID_TOPIC_EXCEPTION, `topic ${JSON.stringify(name)}`, {
+        message: 'a name has 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", and is neither "." nor ".."',
+      })
+    }
+    this.#lastTopic = this.#parts.accumulator.topic(name)
+    return this.#lastTopic
+  }
+
+  // What has to wait
+
+  /** Lines a record up; its bytes are copied, for the caller may reuse them. */
+  #wait(
+    waitsFor: WaitsFor,
+    topic: TopicQueues,
+    types: RecordTypes,
+    record: TopicRecord,
+    timestamp: number,
+    key: Payload,
+    value: Payload,
+    headers: Headers | undefined,
+    settle: Settle,
+    reject: RejectPromise,
+    promise: HandledPromise,
+  ): WaitingRecord {
+    const { accumulator, clock, cluster, config } = this.#parts
+    const bytes = waitsFor === 'serializer' ? 0 : sizeOf(key, value, headers)
+    if (!this.waiting.admits(bytes)) {
+      throw new BufferExhaustedError(
+        `records for topic ${topic.name} are sent faster than they are acknowledged: ${this.waiting.count} records ` +
+          `wait already, for more memory than bufferMemory (${config.bufferMemory} bytes) allows`,
+      )
+    }
+    const now = clock.now()
+    const generation = accumulator.flushes.current
+    const waiting: WaitingRecord = {
+      topic,
+      partition: record.partition,
+      partitioner: types.partitioner,
+      sentAtMs: now,
+      timestamp,
+      generation,
+      settle,
+      reject,
+      promise,
+      original: { key: record.key, value: record.value },
+      key: copy(key),
+      value: copy(value),
+      headers: copyHeaders(headers),
+      waitsFor,
+      isGone: false,
+      bytes,
+      deadline: null,
+    }
+    accumulator.flushes.enter(generation)
+    const patience = waitsFor === 'serializer' ? config.deliveryTimeoutMs : this.#maxWaitMs
+    this.waiting.add(waiting, now + patience)
+    if (topic.partitionCount === 0) cluster.requestMetadataUpdate(topic.name)
+    return waiting
+  }
+
+  get #maxWaitMs(): number {
+    const { deliveryTimeoutMs, maxBlockMs } = this.#parts.config
+    return Math.min(deliveryTimeoutMs, maxBlockMs)
+  }
+
+  #awaitSerializers(
+    topic: TopicQueues,
+    types: RecordTypes,
+    record: TopicRecord,
+    timestamp: number,
+    headers: RecordHeaders,
+    key: unknown,
+    value: unknown,
+    settle: Settle,
+    reject: RejectPromise,
+    promise: HandledPromise,
+  ): void {
+    const waiting = this.#wait('serializer', topic, types, record, timestamp, null, null, undefined, settle, reject, promise)
+    Promise.all([key, value]).then(
+      ([keyDone, valueDone]) => {
+        if (waiting.isGone) return
+        try {
+          assertPayload(keyDone, topic.name, 'key')
+          assertPayload(valueDone, topic.name, 'value')
+          waiting.key = keyDone
+          waiting.value = valueDone
+          waiting.headers = headers.current
+          const bytes = sizeOf(keyDone, valueDone, waiting.headers)
+          this.waiting.serialized(waiting, bytes, waiting.sentAtMs + this.#maxWaitMs)
+        } catch (error) {
+          this.#drop(waiting, asKafkaError(error))
+        }
+      },
+      (error: unknown) => {
+        if (!waiting.isGone) this.#drop(waiting, serializerFailed(error, topic.name))
+      },
+    )
+  }
+
+  /** Puts a record that waited into its batch, or fails it; false when there is still no room. */
+  #place(record: WaitingRecord): boolean {
+    const { accumulator } = this.#parts
+    const { topic } = record
+    try {
+      const isPlaced = this.#append(
+        topic,
+        record.partitioner,
+        record.partition,
+        record.sentAtMs,
+        record.timestamp,
+        record.key,
+        record.value,
+        record.headers,
+        record.original,
+        record.settle,
+        record.reject,
+        record.promise,
+      )
+      if (!isPlaced) return false
+    } catch (error) {
+      this.#drop(record, asKafkaError(error))
+      return true
+    }
+    this.waiting.remove(record)
+    accumulator.joinGeneration(this.#lastQueue!, record.generation)
+    accumulator.flushes.leave(record.generation)
+    return true
+  }
+
+  #drop(record: WaitingRecord, error: KafkaError): void {
+    const isFirstInLine = record.waitsFor !== 'room'
+    this.waiting.remove(record)
+    const { settle, reject, promise, topic } = record
+    settleFailure(settle, reject, promise, error, failedRecord(topic.name, record), this.#parts.observer)
+    this.#parts.accumulator.flushes.leave(record.generation)
+    if (isFirstInLine) this.waiting.advanceTopic(topic)
+  }
+
+  #expire(record: WaitingRecord): void {
+    const { accumulator, observer } = this.#parts
+    const { settle, reject, promise, topic } = record
+    settleFailure(settle, reject, promise, this.#timeout(record), failedRecord(topic.name, record), observer)
+    accumulator.flushes.leave(record.generation)
+  }
+
+  #timeout({ topic, waitsFor }: WaitingRecord): KafkaError {
+    const { accumulator, cluster, config } = this.#parts
+    switch (waitsFor) {
+      case 'serializer':
+        return new TimeoutError(
+          `a serializer for topic ${topic.name} did not finish within ${config.deliveryTimeoutMs} ms (deliveryTimeoutMs)`,
+        )
+      case 'metadata': {
+        const cause = cluster.metadata.topicError(topic.name)
+        const said = cause?.message ?? (cluster.lastErrors() || 'no broker answered')
+        return new TimeoutError(
+          `no metadata of topic ${topic.name} within ${this.#maxWaitMs} ms (maxBlockMs): ${said}`,
+          { cause },
+        )
+      }
+      case 'room':
+        return new BufferExhaustedError(
+          `no room for a record of topic ${topic.name} within ${this.#maxWaitMs} ms (maxBlockMs): ` +
+            `${accumulator.pool.totalBytes} bytes (bufferMemory) wait for acknowledgements`,
+        )
+    }
+  }
+
+  /** A record that failed inside `send`: its callback must not run before `send` has returned. */
+  #refuse(
+    topic: string,
+    record: TopicRecord,
+    error: unknown,
+    settle: Settle,
+    reject: RejectPromise,
+    promise: HandledPromise,
+  ): void {
+    const metadata = failedMetadata(topic, record.partition ?? -1, {
+      timestamp: record.timestamp ?? this.#parts.clock.wallNow(),
+      keySize: -1,
+      valueSize: -1,
+    })
+    const { observer } = this.#parts
+    queueMicrotask(() => settleFailure(settle, reject, promise, asKafkaError(error), metadata, observer))
+  }
+}
+
+function timestampOf(given: number | undefined, clock: Clock): number {
+  if (given === undefined) return clock.wallNow()
+  if (Number.isInteger(given) && given >= 0 && given <= MAX_TIMESTAMP) return given
+  throw new SerializationError(
+    `timestamp must be milliseconds since 1970, an integer from 0 to ${MAX_TIMESTAMP}, not ${String(given)}`,
+  )
+}
+
+function serialize(
+  serializer: Serializer<unknown> | undefined,
+  given: unknown,
+  topic: string,
+  isKey: boolean,
+  headers: RecordHeaders,
+): unknown {
+  if (serializer === undefined) return given
+  try {
+    return serializer(given, new SerializerCall(topic, isKey, headers))
+  } catch (error) {
+    throw serializerFailed(error, topic)
+  }
+}
+
+function serializerFailed(error: unknown, topic: string): KafkaError {
+  if (error instanceof KafkaError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new SerializationError(`a serializer for topic ${topic} failed: ${message}`, { cause: error })
+}
+
+function assertPayload(payload: unknown, topic: string, part: 'key' | 'value'): asserts payload is Payload {
+  if (typeof payload === 'string' || payload === null || payload instanceof Uint8Array) return
+  throw new SerializationError(
+    `the ${part} of a record for topic ${topic} is ${payload === undefined ? 'undefined' : `of type ${typeof payload}`}, ` +
+      `not a string, a Uint8Array or null; other values need a ${part}Serializer, such as json()`,
+  )
+}
+
+function asKafkaError(error: unknown): KafkaError {
+  if (error instanceof KafkaError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new SerializationError(`the record cannot be sent: ${message}`, { cause: error })
+}
+
+function bytesOf(payload: Payload): Uint8Array | null {
+  return typeof payload === 'string' ? Buffer.from(payload) : payload
+}
+
+function copy(payload: Payload): Payload {
+  return payload instanceof Uint8Array ? Uint8Array.from(payload) : payload
+}
+
+function copyHeaders(headers: Headers | undefined): Headers | undefined {
+  if (headers === undefined) return undefined
+  return pairsOf(headers).map(([name, value]) => [name, copy(value)] as const)
+}
+
+function sizeOf(key: Payload, value: Payload, headers: Headers | undefined): number {
+  return singleRecordSizeBound(payloadSize(key), value, headers)
+}
+
+function failedRecord(topic: string, { key, value, partition, timestamp }: WaitingRecord): RecordMetadata {
+  return failedMetadata(topic, partition ?? -1, {
+    timestamp,
+    keySize: payloadSize(key),
+    valueSize: payloadSize(value),
+  })
+}

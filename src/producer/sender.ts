@@ -1,0 +1,492 @@
+/**
+ * From ready batches to settled ones: drains the accumulator broker by broker into Produce requests, and decides with
+ * each answer what becomes of a batch. It runs when something happened, once per turn of the event loop, and sleeps on
+ * one timer until the next deadline.
+ */
+import type { ResolvedConfig } from '../config.js'
+import { KafkaError, ProtocolError, RecordTooLargeError, TimeoutError, UnsupportedVersionError } from '../errors.js'
+import type { Backoff } from '../network/backoff.js'
+import type { Clock, Timer } from '../network/clock.js'
+import type { Cluster } from '../network/cluster.js'
+import type { Connection } from '../network/connection.js'
+import { Produce, ZERO_UUID } from '../protocol/apis.js'
+import { brokerError, errorName } from '../protocol/error-codes.js'
+import { leavesAppendOpen, produceReactions } from '../protocol/reactions.js'
+import type { RequestOf, ResponseOf } from '../protocol/schema.js'
+import type { PartitionQueue } from './partition-queue.js'
+import type { CompletionObserver, ProducerBatch } from './producer-batch.js'
+import type { DrainGate, RecordAccumulator } from './record-accumulator.js'
+import type { SenderCounters } from './counters.js'
+import type { TransactionManager } from './transaction-manager.js'
+
+type ProduceRequest = RequestOf<typeof Produce>
+type ProduceResponse = ResponseOf<typeof Produce>
+type PartitionResponse = ProduceResponse['responses'][number]['partitionResponses'][number]
+
+/** From version 13 on Produce names topics by their ids (KIP-516). */
+const LAST_VERSION_WITH_NAMES = 12
+
+export type SenderConfig = Pick<
+  ResolvedConfig,
+  'acks' | 'maxInFlightRequestsPerConnection' | 'maxRequestSize' | 'requestTimeoutMs' | 'deliveryTimeoutMs' | 'retries' | 'logger'
+>
+
+export interface SenderParts {
+  readonly config: SenderConfig
+  readonly accumulator: RecordAccumulator
+  readonly cluster: Cluster
+  /** Null without idempotence. */
+  readonly transactions: TransactionManager | null
+  readonly clock: Clock
+  readonly backoff: Backoff
+  readonly observer: CompletionObserver
+  readonly counters: SenderCounters
+  /** Memory was freed. */
+  readonly onRoom: () => void
+  readonly onFatal: (error: KafkaError) => void
+}
+
+/** Without idempotence order is kept only when one request at a time is in flight. */
+class UnsequencedGate implements DrainGate {
+  readonly #isOneAtATime: boolean
+  constructor(maxInFlight: number) {
+    this.#isOneAtATime = maxInFlight === 1
+  }
+  mayDrain(queue: PartitionQueue): boolean {
+    return !this.#isOneAtATime || queue.onWire === 0
+  }
+}
+
+export class Sender {
+  readonly #parts: SenderParts
+  readonly #gate: DrainGate
+  readonly #requestsInFlight = new Map<number, number>()
+  readonly #connecting = new Set<number>()
+  #isScheduled = false
+  #isStopped = false
+  #timer: Timer | null = null
+  #timerDue = Infinity
+
+  constructor(parts: SenderParts) {
+    this.#parts = parts
+    this.#gate = parts.transactions ?? new UnsequencedGate(parts.config.maxInFlightRequestsPerConnection)
+  }
+
+  /** Produce requests that are not answered. */
+  get inFlight(): number {
+    let sum = 0
+    for (const count of this.#requestsInFlight.values()) sum += count
+    return sum
+  }
+
+  /** Something may be ready: look at it once this turn of the event loop is over, with all that comes until then. */
+  wake(): void {
+    if (this.#isScheduled || this.#isStopped) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      if (!this.#isStopped) this.#run()
+    })
+  }
+
+  /** Nothing is sent any more, and no timer is left. */
+  stop(): void {
+    this.#isStopped = true
+    this.#timer?.cancel()
+  }
+
+  /** Fails every batch that is not settled with the error that it is given. */
+  failAll(errorOf: (batch: ProducerBatch) => KafkaError): void {
+    for (const batch of [...this.#parts.accumulator.incomplete]) this.#giveUp(batch, errorOf(batch))
+  }
+
+  #run(): void {
+    const { accumulator, cluster, clock, transactions } = this.#parts
+    const now = clock.now()
+    accumulator.advance(now)
+    this.#expire(now)
+    const nodes = accumulator.readyNodes()
+    if (transactions !== null && accumulator.incompleteCount > 0) transactions.ensureProducerId()
+    for (const nodeId of nodes) this.#drain(nodeId, now)
+    for (const topic of accumulator.leaderlessTopics()) cluster.requestMetadataUpdate(topic)
+    this.#sleep(now)
+  }
+
+  #sleep(now: number): void {
+    const due = this.#parts.accumulator.nextDeadline
+    if (due >= this.#timerDue) return
+    this.#timer?.cancel()
+    this.#timer = null
+    this.#timerDue = due
+    if (due === Infinity) return
+    this.#timer = this.#parts.clock.setTimer(Math.max(0, due - now), () => {
+      this.#timer = null
+      this.#timerDue = Infinity
+      this.#run()
+    })
+  }
+
+  #expire(now: number): void {
+    const { accumulator } = this.#parts
+    for (let batch = accumulator.takeExpired(now); batch !== undefined; batch = accumulator.takeExpired(now)) {
+      this.#giveUp(batch, this.#timeout(batch))
+    }
+  }
+
+  /** Settles a batch as failed before its answer is known, if there will be one at all. */
+  #giveUp(batch: ProducerBatch, error: KafkaError): void {
+    const { accumulator, onRoom } = this.#parts
+    accumulator.withdraw(batch)
+    this.#settleFailed(batch, () => error)
+    if (!batch.isOnWire) this.#abandon(batch)
+    if (batch.isReleased) onRoom()
+  }
+
+  // Sending
+
+  #drain(nodeId: number, now: number): void {
+    const { accumulator, cluster, config } = this.#parts
+    const connection = cluster.connection(nodeId)
+    if (connection === undefined) {
+      accumulator.setStalled(nodeId, now)
+      this.#connect(nodeId)
+      return
+    }
+    while (this.#inFlightTo(nodeId) < config.maxInFlightRequestsPerConnection) {
+      const batches = accumulator.drain(nodeId, now, config.maxRequestSize, this.#gate)
+      if (batches.length === 0) {
+        accumulator.setStalled(nodeId, Infinity)
+        return
+      }
+      this.#produce(connection, nodeId, batches)
+    }
+    accumulator.setStalled(nodeId, now)
+  }
+
+  #connect(nodeId: number): void {
+    if (this.#connecting.has(nodeId)) return
+    this.#connecting.add(nodeId)
+    this.#parts.cluster.connect(nodeId).then(
+      () => {
+        this.#connecting.delete(nodeId)
+        this.wake()
+      },
+      (error: KafkaError) => {
+        this.#connecting.delete(nodeId)
+        for (const batch of this.#parts.accumulator.incomplete) {
+          if (batch.queue.leader === nodeId && !batch.isOnWire) batch.lastError = error
+        }
+        // Perhaps another broker leads its partitions by now. One that is not even in the metadata any more is not
+        // asked for again before the next answer.
+        const { cluster } = this.#parts
+        cluster.requestMetadataUpdate()
+        if (cluster.metadata.brokers.has(nodeId)) this.wake()
+      },
+    )
+  }
+
+  #inFlightTo(nodeId: number): number {
+    return this.#requestsInFlight.get(nodeId) ?? 0
+  }
+
+  #produce(connection: Connection, nodeId: number, batches: readonly ProducerBatch[]): void {
+    const { cluster, config, counters, transactions } = this.#parts
+    const byTopic = new Map<string, ProducerBatch[]>()
+    for (const batch of batches) {
+      transactions?.assignSequence(batch)
+      batch.isOnWire = true
+      batch.attempts++
+      batch.holdForSocket()
+      batch.queue.onWire++
+      batch.queue.onWireBroker = nodeId
+      const { topic } = batch.queue
+      const sameTopic = byTopic.get(topic)
+      if (sameTopic === undefined) byTopic.set(topic, [batch])
+      else sameTopic.push(batch)
+      counters.recordsSent += batch.recordCount
+    }
+    counters.requests++
+    let hasAllIds = true
+    const topicData = [...byTopic].map(([name, ofTopic]) => {
+      cluster.metadata.use(name)
+      const topicId = cluster.metadata.topic(name)?.id ?? ZERO_UUID
+      hasAllIds &&= topicId !== ZERO_UUID
+      const partitionData = ofTopic.map((batch) => ({ index: batch.queue.partition, records: batch.encode(false) }))
+      return { name, topicId, partitionData }
+    })
+    const body: ProduceRequest = {
+      transactionalId: null,
+      acks: config.acks,
+      timeoutMs: config.requestTimeoutMs,
+      topicData,
+    }
+    this.#requestsInFlight.set(nodeId, this.#inFlightTo(nodeId) + 1)
+    const onAnswered = (): void => {
+      this.#requestsInFlight.set(nodeId, this.#inFlightTo(nodeId) - 1)
+      for (const batch of batches) {
+        batch.isOnWire = false
+        batch.queue.onWire--
+      }
+    }
+    connection
+      .request(Produce, body, {
+        ...(hasAllIds ? {} : { maxVersion: LAST_VERSION_WITH_NAMES }),
+        expectsResponse: config.acks !== 0,
+        onWritten: () => {
+          for (const batch of batches) {
+            batch.releaseFromSocket()
+            this.#release(batch)
+          }
+        },
+      })
+      .then(
+        (response) => {
+          onAnswered()
+          if (response === undefined) for (const batch of batches) this.#succeed(batch, -1n, -1)
+          else this.#handleResponse(connection, topicData, batches, response)
+        },
+        (error: KafkaError) => {
+          onAnswered()
+          for (const batch of batches) this.#handleDisconnect(batch, error)
+        },
+      )
+      .finally(() => {
+        for (const batch of batches) {
+          this.#release(batch)
+          this.#parts.accumulator.markReady(batch.queue)
+        }
+        this.wake()
+      })
+  }
+
+  // Answers
+
+  #handleResponse(
+    connection: Connection,
+    topicData: ProduceRequest['topicData'],
+    batches: readonly ProducerBatch[],
+    response: ProduceResponse,
+  ): void {
+    const unanswered = new Map<string, ProducerBatch>()
+    for (const batch of batches) unanswered.set(keyOf(batch.queue.topic, batch.queue.partition), batch)
+    for (const { name, topicId, partitionResponses } of response.responses) {
+      const topic = name === '' ? topicData.find((one) => one.topicId === topicId)?.name : name
+      for (const answer of partitionResponses) {
+        const key = keyOf(topic ?? '', answer.index)
+        const batch = unanswered.get(key)
+        if (batch === undefined) continue // said twice, or of a partition that nobody asked about
+        unanswered.delete(key)
+        this.#handleAnswer(connection, batch, answer, response.nodeEndpoints)
+      }
+    }
+    for (const batch of unanswered.values()) {
+      const error = new ProtocolError(
+        `broker ${connection.nodeId} answered a Produce request without a word on ${describe(batch)}`,
+        { retriable: true },
+      )
+      this.#handleDisconnect(batch, error)
+    }
+  }
+
+  #handleAnswer(
+    connection: Connection,
+    batch: ProducerBatch,
+    answer: PartitionResponse,
+    endpoints: ProduceResponse['nodeEndpoints'],
+  ): void {
+    const { accumulator, cluster, counters } = this.#parts
+    const { queue } = batch
+    const code = errorName(answer.errorCode)
+    const reaction = produceReactions[code]
+    if (reaction === 'success') {
+      this.#succeed(batch, answer.baseOffset, Number(answer.logAppendTimeMs))
+      return
+    }
+    // A code that nobody knows says nothing of the append.
+    if (reaction === undefined || leavesAppendOpen.has(code)) batch.maybeWritten = true
+    const context = `Produce of ${describe(batch)} to broker ${connection.nodeId} (attempt ${batch.attempts})`
+    const error = brokerError(answer.errorCode, context, {
+      message: answer.errorMessage,
+      mayHaveBeenWritten: batch.maybeWritten,
+    })
+    batch.lastError = error
+    if (batch.isDone) {
+      this.#abandon(batch)
+      return
+    }
+    switch (reaction ?? 'fail') {
+      case 'refresh':
+        if (answer.currentLeader.leaderId >= 0) {
+          const { leaderId, leaderEpoch } = answer.currentLeader
+          const endpoint = endpoints.find(({ nodeId }) => nodeId === leaderId)
+          cluster.metadata.updateLeader(queue.topic, queue.partition, { leaderId, leaderEpoch, endpoint })
+        }
+        cluster.requestMetadataUpdate(queue.topic)
+        this.#retry(batch, error)
+        this.#followLeader(queue)
+        break
+      case 'retry':
+        this.#retry(batch, error)
+        break
+      case 'out-of-order':
+        if (queue.sequences.isFirstInFlight(batch)) queue.sequences.mustRestart = true
+        this.#retry(batch, error)
+        break
+      case 'unknown-producer':
+        // Without a log start offset the broker does not lead the partition any more; the next answer will tell.
+        if (answer.logStartOffset >= 0n && queue.sequences.isFirstInFlight(batch)) queue.sequences.mustRestart = true
+        this.#retry(batch, error)
+        break
+      case 'split':
+        if (batch.recordCount === 1) {
+          const tooLarge = new RecordTooLargeError(error.message, { errno: error.errno, code: error.code })
+          this.#fail(batch, () => tooLarge)
+          break
+        }
+        counters.batchSplits++
+        this.#requeueHalves(batch, accumulator.split(batch))
+        break
+      case 'fail':
+        this.#fail(batch, this.#recordErrors(batch, answer, error))
+        break
+      case 'fatal': {
+        const fatal = brokerError(answer.errorCode, context, {
+          message: answer.errorMessage,
+          mayHaveBeenWritten: batch.maybeWritten,
+          fatal: true,
+        })
+        this.#fail(batch, () => fatal)
+        this.#parts.onFatal(fatal)
+        break
+      }
+    }
+  }
+
+  /** KIP-467: the broker names the bad records; the rest of their batch was not written either. */
+  #recordErrors(
+    batch: ProducerBatch,
+    answer: PartitionResponse,
+    error: KafkaError,
+  ): (index: number) => KafkaError {
+    if (answer.recordErrors.length === 0) return () => error
+    const bad = new Map<number, KafkaError>()
+    const where = `Produce of ${describe(batch)}`
+    for (const { batchIndex, batchIndexErrorMessage } of answer.recordErrors) {
+      const context = `${where}: record ${batchIndex} of ${batch.recordCount}`
+      bad.set(batchIndex, brokerError(answer.errorCode, context, { message: batchIndexErrorMessage ?? answer.errorMessage }))
+    }
+    const others = brokerError(answer.errorCode, where, {
+      message: `the batch holds ${bad.size} invalid record(s), so none of it was written; this one may be sent again`,
+      retriable: true,
+      mayHaveBeenWritten: false,
+    })
+    return (index) => bad.get(index) ?? others
+  }
+
+  /** The halves take the place, the sequences and the attempts of a batch that was too large. */
+  #requeueHalves(batch: ProducerBatch, halves: readonly ProducerBatch[]): void {
+    const { accumulator } = this.#parts
+    if (batch.hasSequence) batch.queue.sequences.replace(batch, halves)
+    for (const half of halves) {
+      half.attempts = batch.attempts
+      accumulator.reenqueue(half, 0)
+    }
+  }
+
+  /** No answer, and perhaps never one: the append may have happened. */
+  #handleDisconnect(batch: ProducerBatch, error: KafkaError): void {
+    batch.lastError = error
+    // Where there is no version in common nothing was sent.
+    if (!(error instanceof UnsupportedVersionError)) batch.maybeWritten = true
+    if (batch.isDone) this.#abandon(batch)
+    else if (error.retriable && this.#parts.config.acks !== 0) {
+      this.#parts.cluster.requestMetadataUpdate(batch.queue.topic)
+      this.#retry(batch, error)
+    } else this.#fail(batch, () => error)
+  }
+
+  /** Where a leader hint changed the metadata, the queue follows at once. */
+  #followLeader(queue: PartitionQueue): void {
+    const topic = this.#parts.cluster.metadata.topic(queue.topic)
+    if (topic !== undefined) {
+      this.#parts.accumulator.updateTopic(queue.topic, topic.partitions, topic.availablePartitions)
+    }
+  }
+
+  // Outcomes
+
+  #succeed(batch: ProducerBatch, baseOffset: bigint, logAppendTimeMs: number): void {
+    const { accumulator, observer } = this.#parts
+    if (batch.hasSequence) batch.queue.sequences.acknowledge(batch, baseOffset)
+    if (batch.isDone) return // its time was over before the answer came
+    batch.succeed(baseOffset, logAppendTimeMs, observer)
+    accumulator.complete(batch)
+  }
+
+  #retry(batch: ProducerBatch, error: KafkaError): void {
+    const { accumulator, backoff, clock, config, counters } = this.#parts
+    const now = clock.now()
+    if (batch.deadlineMs <= now) {
+      this.#fail(batch, () => this.#timeout(batch))
+    } else if (batch.attempts > config.retries) {
+      this.#fail(batch, () => error)
+    } else {
+      counters.recordRetries += batch.recordCount
+      config.logger.debug('a batch is tried again', {
+        topic: batch.queue.topic,
+        partition: batch.queue.partition,
+        attempts: batch.attempts,
+        error: error.message,
+      })
+      accumulator.reenqueue(batch, now + backoff.delay(batch.attempts - 1))
+    }
+  }
+
+  #fail(batch: ProducerBatch, errorOf: (index: number) => KafkaError): void {
+    this.#settleFailed(batch, errorOf)
+    this.#abandon(batch)
+  }
+
+  #settleFailed(batch: ProducerBatch, errorOf: (index: number) => KafkaError): void {
+    const { accumulator, observer } = this.#parts
+    batch.fail(errorOf, observer)
+    accumulator.complete(batch)
+  }
+
+  /** The batch is over for the brokers too; what comes after it in its partition may have been waiting for that. */
+  #abandon(batch: ProducerBatch): void {
+    if (batch.hasSequence) batch.queue.sequences.abandon(batch)
+    this.#parts.accumulator.markReady(batch.queue)
+  }
+
+  #release(batch: ProducerBatch): void {
+    if (this.#parts.accumulator.release(batch)) this.#parts.onRoom()
+  }
+
+  #timeout(batch: ProducerBatch): TimeoutError {
+    const { config, transactions } = this.#parts
+    const last = batch.lastError ?? (batch.attempts === 0 ? (transactions?.lastError ?? null) : null)
+    const tried = batch.attempts === 0 ? 'never sent' : `sent ${batch.attempts} time(s)`
+    const why = last === null ? this.#whyNot(batch) : `last error: ${last.message}`
+    return new TimeoutError(
+      `${describe(batch)} was not acknowledged within ${config.deliveryTimeoutMs} ms (deliveryTimeoutMs): ${tried}; ${why}`,
+      { cause: last ?? undefined, mayHaveBeenWritten: batch.maybeWritten || batch.isOnWire },
+    )
+  }
+
+  #whyNot(batch: ProducerBatch): string {
+    if (batch.isOnWire) return `broker ${batch.queue.onWireBroker} has not answered`
+    const servers = this.#parts.cluster.lastErrors()
+    if (batch.queue.leader < 0) return `the partition has no leader${servers === '' ? '' : `; ${servers}`}`
+    return servers === '' ? `broker ${batch.queue.leader} did not take it in time` : servers
+  }
+}
+
+function keyOf(topic: string, partition: number): string {
+  return `${partition}:${topic}`
+}
+
+function describe(batch: ProducerBatch): string {
+  const { topic, partition } = batch.queue
+  return `${batch.recordCount} record(s) for ${topic}-${partition}`
+}

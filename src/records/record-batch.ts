@@ -1,0 +1,304 @@
+/**
+ * A record batch (magic 2, KIP-98) being filled: every record is encoded once, straight into the batch's buffer.
+ * The header is written when the batch is about to be sent, since it holds the sequence and the CRC.
+ *
+ *   0 baseOffset i64 | 8 batchLength i32 | 12 partitionLeaderEpoch i32 | 16 magic i8 | 17 crc u32
+ *  21 attributes i16 | 23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64
+ *  43 producerId i64 | 51 producerEpoch i16 | 53 baseSequence i32 | 57 recordCount i32 | 61 records...
+ *
+ * Hot path: no closure, BigInt, timer, Buffer.concat or spread per record in this file.
+ */
+import type { Headers, Payload } from '../record.js'
+import { crc32c } from './crc32c.js'
+
+export const BATCH_HEADER_SIZE = 61
+const CRC_OFFSET = 17
+const ATTRIBUTES_OFFSET = 21
+const TRANSACTIONAL = 0x10
+
+/** Below this many bytes a loop in JavaScript beats the call into the runtime. */
+const SHORT = 48
+
+export interface ProducerState {
+  readonly producerId: bigint
+  readonly producerEpoch: number
+  readonly baseSequence: number
+}
+
+/** What a reader of the encoded records sees of one of them; the same object is passed every time. */
+export interface RecordSummary {
+  /** Where the record begins in the buffer and where the next one does. */
+  start: number
+  end: number
+  timestamp: number
+  /** -1 for null. */
+  keySize: number
+  /** -1 for null. */
+  valueSize: number
+}
+
+export class RecordBatchBuilder {
+  readonly buffer: Buffer
+  recordCount = 0
+  /** Bytes so far, the header included. */
+  size = BATCH_HEADER_SIZE
+  #baseTimestamp = 0
+  #maxTimestamp = 0
+
+  constructor(buffer: Buffer) {
+    this.buffer = buffer
+  }
+
+  /**
+   * Adds a record unless it would make the batch larger than `limit` bytes; tells whether it did. The key is the
+   * first `keySize` bytes of `key`, or null with a size of -1.
+   */
+  tryAppend(
+    limit: number,
+    timestamp: number,
+    key: Uint8Array | null,
+    keySize: number,
+    value: Payload,
+    headers: Headers | undefined,
+  ): boolean {
+    if (this.recordCount === 0) this.#baseTimestamp = this.#maxTimestamp = timestamp
+    const timestampDelta = timestamp - this.#baseTimestamp
+    const valueSize = payloadSize(value)
+    const bodySize =
+      1 +
+      varintSize(timestampDelta) +
+      varintSize(this.recordCount) +
+      varintSize(keySize) +
+      (keySize > 0 ? keySize : 0) +
+      varintSize(valueSize) +
+      (valueSize > 0 ? valueSize : 0) +
+      (headers === undefined ? 1 : headersSize(headers))
+    const end = this.size + varintSize(bodySize) + bodySize
+    if (end > limit) return false
+
+    const buffer = this.buffer
+    let at = writeVarint(buffer, this.size, bodySize)
+    buffer[at++] = 0 // attributes: none are defined for a record
+    at = writeVarint(buffer, at, timestampDelta)
+    at = writeVarint(buffer, at, this.recordCount)
+    at = writeVarint(buffer, at, keySize)
+    if (keySize > 0) at = copyBytes(buffer, at, key!, keySize)
+    at = writePayload(buffer, at, value, valueSize)
+    if (headers === undefined) buffer[at] = 0
+    else writeHeaders(buffer, at, headers)
+
+    this.size = end
+    this.recordCount++
+    if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp
+    return true
+  }
+
+  /** The finished batch with its header, sequence and CRC; the records themselves are not touched. */
+  finish(state: ProducerState, isTransactional: boolean): Uint8Array {
+    const { buffer, size } = this
+    buffer.fill(0, 0, 8) // the broker assigns the base offset
+    buffer.writeInt32BE(size - 12, 8)
+    buffer.writeInt32BE(-1, 12) // partitionLeaderEpoch: the broker's to fill in
+    buffer[16] = 2
+    buffer.writeInt16BE(isTransactional ? TRANSACTIONAL : 0, ATTRIBUTES_OFFSET)
+    buffer.writeInt32BE(this.recordCount - 1, 23)
+    buffer.writeBigInt64BE(BigInt(this.#baseTimestamp), 27)
+    buffer.writeBigInt64BE(BigInt(this.#maxTimestamp), 35)
+    buffer.writeBigInt64BE(state.producerId, 43)
+    buffer.writeInt16BE(state.producerEpoch, 51)
+    buffer.writeInt32BE(state.baseSequence, 53)
+    buffer.writeInt32BE(this.recordCount, 57)
+    buffer.writeUInt32BE(crc32c(buffer, ATTRIBUTES_OFFSET, size), CRC_OFFSET)
+    return buffer.subarray(0, size)
+  }
+
+  /**
+   * Walks the encoded records in order. What a record needs at its acknowledgement (timestamp, sizes) is read from
+   * here, so nothing has to be kept for it beside its bytes.
+   */
+  forEachRecord(visit: (record: RecordSummary, index: number) => void): void {
+    const record: RecordSummary = { start: 0, end: BATCH_HEADER_SIZE, timestamp: 0, keySize: -1, valueSize: -1 }
+    cursor.buffer = this.buffer
+    for (let i = 0; i < this.recordCount; i++) {
+      cursor.at = record.start = record.end
+      const bodySize = readVarint()
+      record.end = cursor.at + bodySize
+      cursor.at++ // attributes
+      record.timestamp = this.#baseTimestamp + readVarint()
+      readVarint() // offset delta
+      record.keySize = readVarint()
+      if (record.keySize > 0) cursor.at += record.keySize
+      record.valueSize = readVarint()
+      visit(record, i)
+      cursor.buffer = this.buffer // a visitor may have walked another batch
+    }
+  }
+
+  /**
+   * Appends a record of another batch with its deltas rewritten for this one. Everything from the key on is the same
+   * in both, so it is copied as it stands.
+   */
+  copyRecord(from: RecordBatchBuilder, record: RecordSummary): void {
+    cursor.buffer = from.buffer
+    cursor.at = record.start
+    readVarint()
+    cursor.at++
+    readVarint()
+    readVarint()
+    const rest = cursor.at
+    if (this.recordCount === 0) this.#baseTimestamp = this.#maxTimestamp = record.timestamp
+    const timestampDelta = record.timestamp - this.#baseTimestamp
+    const bodySize = 1 + varintSize(timestampDelta) + varintSize(this.recordCount) + (record.end - rest)
+    let at = writeVarint(this.buffer, this.size, bodySize)
+    this.buffer[at++] = 0
+    at = writeVarint(this.buffer, at, timestampDelta)
+    at = writeVarint(this.buffer, at, this.recordCount)
+    from.buffer.copy(this.buffer, at, rest, record.end)
+    this.size = at + (record.end - rest)
+    this.recordCount++
+    if (record.timestamp > this.#maxTimestamp) this.#maxTimestamp = record.timestamp
+  }
+}
+
+/** An upper bound of what one record takes in a batch of its own, the batch's header included. */
+export function singleRecordSizeBound(keySize: number, value: Payload, headers: Headers | undefined): number {
+  const valueSize = payloadSize(value)
+  return (
+    BATCH_HEADER_SIZE +
+    5 + // length
+    1 + // attributes
+    10 + // timestamp delta
+    5 + // offset delta
+    varintSize(keySize) +
+    Math.max(keySize, 0) +
+    varintSize(valueSize) +
+    Math.max(valueSize, 0) +
+    (headers === undefined ? 1 : headersSize(headers))
+  )
+}
+
+/** Bytes of a payload as it goes on the wire, -1 for null. */
+export function payloadSize(payload: Payload): number {
+  if (payload === null) return -1
+  return typeof payload === 'string' ? utf8Size(payload) : payload.length
+}
+
+function utf8Size(text: string): number {
+  const length = text.length
+  if (length > SHORT) return Buffer.byteLength(text)
+  for (let i = 0; i < length; i++) if (text.charCodeAt(i) > 0x7f) return Buffer.byteLength(text)
+  return length
+}
+
+/** Writes text as UTF-8 whose size is known; returns where it ends. */
+export function writeUtf8(buffer: Buffer, at: number, text: string, size: number): number {
+  if (size > SHORT || size !== text.length) {
+    buffer.write(text, at, size, 'utf8')
+    return at + size
+  }
+  for (let i = 0; i < size; i++) buffer[at + i] = text.charCodeAt(i)
+  return at + size
+}
+
+function writePayload(buffer: Buffer, at: number, payload: Payload, size: number): number {
+  at = writeVarint(buffer, at, size)
+  if (size <= 0) return at
+  return typeof payload === 'string'
+    ? writeUtf8(buffer, at, payload, size)
+    : copyBytes(buffer, at, payload!, size)
+}
+
+function copyBytes(buffer: Buffer, at: number, bytes: Uint8Array, size: number): number {
+  if (size > SHORT) buffer.set(size === bytes.length ? bytes : bytes.subarray(0, size), at)
+  else for (let i = 0; i < size; i++) buffer[at + i] = bytes[i]!
+  return at + size
+}
+
+function headersSize(headers: Headers): number {
+  let size = 0
+  if (Array.isArray(headers)) {
+    size = varintSize(headers.length)
+    for (const [name, value] of headers as readonly (readonly [string, Payload])[]) size += headerSize(name, value)
+  } else {
+    const names = Object.keys(headers)
+    size = varintSize(names.length)
+    for (const name of names) size += headerSize(name, (headers as Record<string, Payload>)[name]!)
+  }
+  return size
+}
+
+function headerSize(name: string, value: Payload): number {
+  const nameSize = utf8Size(name)
+  const valueSize = payloadSize(value)
+  return varintSize(nameSize) + nameSize + varintSize(valueSize) + (valueSize > 0 ? valueSize : 0)
+}
+
+function writeHeaders(buffer: Buffer, at: number, headers: Headers): void {
+  if (Array.isArray(headers)) {
+    at = writeVarint(buffer, at, headers.length)
+    for (const [name, value] of headers as readonly (readonly [string, Payload])[]) {
+      at = writeHeader(buffer, at, name, value)
+    }
+  } else {
+    const names = Object.keys(headers)
+    at = writeVarint(buffer, at, names.length)
+    for (const name of names) at = writeHeader(buffer, at, name, (headers as Record<string, Payload>)[name]!)
+  }
+}
+
+function writeHeader(buffer: Buffer, at: number, name: string, value: Payload): number {
+  const nameSize = utf8Size(name)
+  at = writeVarint(buffer, at, nameSize)
+  at = writeUtf8(buffer, at, name, nameSize)
+  return writePayload(buffer, at, value, payloadSize(value))
+}
+
+/** Zigzag varints of up to 64 bits; those that do not fit in 31 bits take the slow way over BigInt. */
+function varintSize(value: number): number {
+  if (value !== (value | 0) || value > 0x3fffffff || value < -0x40000000) return wideVarintSize(value)
+  const zigzag = (value << 1) ^ (value >> 31)
+  return zigzag < 0x80 ? 1 : zigzag < 0x4000 ? 2 : zigzag < 0x200000 ? 3 : zigzag < 0x10000000 ? 4 : 5
+}
+
+function writeVarint(buffer: Buffer, at: number, value: number): number {
+  if (value !== (value | 0) || value > 0x3fffffff || value < -0x40000000) return writeWideVarint(buffer, at, value)
+  let zigzag = (value << 1) ^ (value >> 31)
+  while (zigzag > 0x7f) {
+    buffer[at++] = (zigzag & 0x7f) | 0x80
+    zigzag >>>= 7
+  }
+  buffer[at++] = zigzag
+  return at
+}
+
+function wideVarintSize(value: number): number {
+  let size = 1
+  for (let rest = zigzag64(value); rest > 0x7fn; rest >>= 7n) size++
+  return size
+}
+
+function writeWideVarint(buffer: Buffer, at: number, value: number): number {
+  let rest = zigzag64(value)
+  for (; rest > 0x7fn; rest >>= 7n) buffer[at++] = Number(rest & 0x7fn) | 0x80
+  buffer[at++] = Number(rest)
+  return at
+}
+
+function zigzag64(value: number): bigint {
+  const wide = BigInt(value)
+  return wide < 0n ? -wide * 2n - 1n : wide * 2n
+}
+
+const cursor: { buffer: Buffer; at: number } = { buffer: Buffer.alloc(0), at: 0 }
+
+function readVarint(): number {
+  const { buffer } = cursor
+  let byte = buffer[cursor.at++]!
+  let zigzag = byte & 0x7f
+  // Multiplication, not shifts: a timestamp delta may need more than 32 bits.
+  for (let factor = 0x80; byte > 0x7f; factor *= 0x80) {
+    byte = buffer[cursor.at++]!
+    zigzag += (byte & 0x7f) * factor
+  }
+  return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
+}

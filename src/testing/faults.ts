@@ -1,0 +1,114 @@
+/**
+ * Faults on order: which requests they hit, and when. A fault counts the requests that match it from the moment it
+ * is ordered; several may match one request, each counts it, and the one ordered first that is due strikes.
+ */
+import { errno } from './refusal.js'
+
+/** The APIs that the cluster serves. */
+export type ApiName = 'Produce' | 'Metadata' | 'ApiVersions' | 'InitProducerId'
+
+/** Which requests a fault hits. */
+export interface FaultMatch {
+  readonly api: ApiName
+  /** Only requests to this broker (its node id). */
+  readonly broker?: number
+  /** Only Produce and Metadata requests that name this topic. */
+  readonly topic?: string
+  /** The first request hit, 1 is the next that matches; default 1. */
+  readonly nth?: number
+  /** How many requests are hit; Infinity is allowed. Default 1, or Infinity where `probability` is given. */
+  readonly times?: number
+  /** From the `nth` on, each matching request is hit with this probability, 0 to 1; default 1. */
+  readonly probability?: number
+  /** Seed of the dice for `probability`, so that a run can be repeated; default 1. */
+  readonly seed?: number
+}
+
+/**
+ * What happens to a request that is hit.
+ *
+ * - `{ error }`: it is not carried out, and answered with this error: a name of the protocol's, or any number, known
+ *   or not. In Produce and Metadata the error is that of each partition or topic asked for (with `topic` in the
+ *   match: of that topic only, the others are served), except REBOOTSTRAP_REQUIRED, which stands at the top of a
+ *   Metadata answer. REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean that the leader has appended, so
+ *   with these a Produce request is carried out first.
+ * - `{ delayMs }`: it is carried out at once and answered that much later; what follows on the connection waits
+ *   behind it, as it does in Kafka.
+ * - `'drop-request'`: neither it nor anything after it on this connection arrives. The connection stays open.
+ * - `'drop-answer'`: it is carried out, and so is everything after it on this connection, but no answer to any of
+ *   these ever arrives. The connection stays open.
+ * - `'close'`: the connection is reset and the request is not carried out.
+ * - `{ cutAfterBytes }`: it is carried out; this many bytes of the answer are sent, its size prefix included, and
+ *   then the connection is reset. 0: reset without an answer.
+ */
+export type FaultAction =
+  | { readonly error: string | number }
+  | { readonly delayMs: number }
+  | 'drop-request'
+  | 'drop-answer'
+  | 'close'
+  | { readonly cutAfterBytes: number }
+
+/** A fault that strikes, with the topic it is limited to. */
+export interface Strike {
+  readonly action: FaultAction
+  readonly topic: string | undefined
+}
+
+interface Fault {
+  readonly match: FaultMatch
+  readonly action: FaultAction
+  readonly dice: () => number
+  seen: number
+  left: number
+}
+
+/** mulberry32: numbers in [0, 1) from a 32-bit seed. */
+function seededDice(seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
+  }
+}
+
+export class Faults {
+  readonly #faults = new Set<Fault>()
+
+  /** Orders a fault; the function returned takes it back. */
+  add(match: FaultMatch, action: FaultAction): () => void {
+    const { nth = 1, probability = 1, times = match.probability === undefined ? 1 : Infinity } = match
+    if (!Number.isInteger(nth) || nth < 1) throw new RangeError(`nth is ${nth}, must be an integer from 1 on`)
+    if (!(times >= 1)) throw new RangeError(`times is ${times}, must be 1 or more`)
+    if (!(probability >= 0 && probability <= 1))
+      throw new RangeError(`probability is ${probability}, not 0 to 1`)
+    // An unknown name is the test's mistake, and shows where it was made.
+    if (typeof action === 'object' && 'error' in action && typeof action.error === 'string')
+      errno(action.error)
+    const fault: Fault = { match, action, dice: seededDice(match.seed ?? 1), seen: 0, left: times }
+    this.#faults.add(fault)
+    return () => {
+      this.#faults.delete(fault)
+    }
+  }
+
+  /** Tells the faults of a request; returns what strikes it. */
+  strike(api: ApiName, broker: number, topics: readonly string[]): Strike | undefined {
+    let strike: Strike | undefined
+    for (const fault of this.#faults) {
+      const { match, action } = fault
+      if (match.api !== api) continue
+      if (match.broker !== undefined && match.broker !== broker) continue
+      if (match.topic !== undefined && !topics.includes(match.topic)) continue
+      fault.seen++
+      if (fault.seen < (match.nth ?? 1) || fault.dice() >= (match.probability ?? 1) || strike !== undefined)
+        continue
+      strike = { action, topic: match.topic }
+      fault.left--
+      if (fault.left === 0) this.#faults.delete(fault)
+    }
+    return strike
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * The log of one partition: its batches as they were produced, and what it remembers of each producer. Decides as
+ * the log of Apache Kafka 4.2 does whether a batch is appended, is a duplicate, or is refused, and with which code;
+ * test/interop/sequence-checks.test.ts holds the two against each other. Does no I/O and knows no clock.
+ */
+import { crc32c } from '../records/crc32c.js'
+import {
+  BATCH_OVERHEAD_BYTES,
+  batchEnd,
+  checkBatchCounts,
+  readBatchHeader,
+  RecordCursor,
+  type RecordBatchHeader,
+} from '../records/read-record-batch.js'
+import { Refusal, type RecordError } from './refusal.js'
+
+/** Batches of each producer that are remembered: what makes more than five requests in flight unsafe. */
+const BATCHES_REMEMBERED = 5
+const MAX_SEQUENCE = 0x7fffffff
+/** `message.timestamp.after.max.ms`: how far a record's time may lie ahead of the broker's. */
+const TIMESTAMP_AFTER_MAX_MS = 3_600_000
+const ZSTD = 4
+
+/** The settings of a topic that its logs obey. */
+export interface LogConfig {
+  readonly maxMessageBytes: number
+  readonly messageTimestampType: 'CreateTime' | 'LogAppendTime'
+  readonly cleanupPolicy: 'delete' | 'compact'
+}
+
+export interface Appended {
+  readonly baseOffset: number
+  /** The broker's time with LogAppendTime, the remembered one of a duplicate, otherwise -1. */
+  readonly logAppendTimeMs: number
+  readonly isDuplicate: boolean
+}
+
+interface RememberedBatch {
+  readonly firstSequence: number
+  readonly lastSequence: number
+  readonly baseOffset: number
+  readonly maxTimestamp: number
+}
+
+interface ProducerState {
+  epoch: number
+  /** The last five at most, oldest first; all of `epoch`. */
+  batches: RememberedBatch[]
+}
+
+/**
+ * What a broker checks of the records in a Produce request before it asks who leads the partition: exactly one
+ * batch, of format v2. Returns its bytes; what follows a whole batch but is none is ignored, as in Kafka.
+ */
+export function onlyBatch(records: Uint8Array | null, apiVersion: number): Uint8Array {
+  const end = records === null ? -1 : batchEnd(records, 0)
+  if (records === null || end === -1) throw new Refusal('INVALID_RECORD', 'no record batch')
+  if (records[16] !== 2) throw new Refusal('INVALID_RECORD', `a batch of format ${records[16]}`)
+  if (apiVersion < 7 && (records[22]! & 7) === ZSTD) {
+    throw new Refusal('UNSUPPORTED_COMPRESSION_TYPE', `zstd in Produce version ${apiVersion}`)
+  }
+  if (batchEnd(records, end) !== -1) throw new Refusal('INVALID_RECORD', 'more than one record batch')
+  return records.subarray(0, end)
+}
+
+/** The last sequence of a batch that starts at `first`; sequences go on from 2^31-1 with 0. */
+function lastSequence(first: number, lastOffsetDelta: number): number {
+  return first + lastOffsetDelta <= MAX_SEQUENCE
+    ? first + lastOffsetDelta
+    : first + lastOffsetDelta - MAX_SEQUENCE - 1
+}
+
+export class PartitionLog {
+  /** Offset of the first record. */
+  readonly startOffset = 0
+  #endOffset = 0
+  readonly #batches: Uint8Array[] = []
+  readonly #producers = new Map<bigint, ProducerState>()
+
+  /** Offset that the next record gets. */
+  get endOffset(): number {
+    return this.#endOffset
+  }
+
+  /** The stored batches in order of their offsets; their bytes must not be changed. */
+  get batches(): readonly Uint8Array[] {
+    return this.#batches
+  }
+
+  /**
+   * Appends one batch, copying it. `now` is the broker's time in milliseconds since the epoch. Throws a KafkaError
+   * with the protocol's `errno` where the batch is refused: then nothing has changed.
+   */
+  append(batch: Uint8Array, leaderEpoch: number, now: number, config: LogConfig): Appended {
+    const data = new DataView(batch.buffer, batch.byteOffset, batch.byteLength)
+    if (data.getBigInt64(0) !== 0n) {
+      throw new Refusal('INVALID_RECORD', `the base offset is ${data.getBigInt64(0)}, not 0`)
+    }
+    if (batch.length > config.maxMessageBytes) {
+      throw new Refusal('MESSAGE_TOO_LARGE', `${batch.length} bytes, ${config.maxMessageBytes} are allowed`)
+    }
+    const header = readBatchHeader(batch)
+    checkBatchCounts(header)
+    if (header.isControl) throw new Refusal('INVALID_RECORD', 'a client may not write control batches')
+    if (header.producerId > -1n && header.baseSequence < 0) {
+      throw new Refusal(
+        'INVALID_RECORD',
+        `producer ${header.producerId} sent sequence ${header.baseSequence}`,
+      )
+    }
+    // There is no transaction coordinator, so there is no transaction that the batch could belong to.
+    if (header.isTransactional) throw new Refusal('INVALID_TXN_STATE', 'no transaction is open')
+    const maxTimestamp = checkRecords(batch, header, now, config)
+    const storedTimestamp = config.messageTimestampType === 'LogAppendTime' ? now : maxTimestamp
+
+    const duplicate = this.#duplicateOf(header)
+    if (duplicate !== undefined) {
+      const { baseOffset, maxTimestamp: logAppendTimeMs } = duplicate
+      return { baseOffset, logAppendTimeMs, isDuplicate: true }
+    }
+    this.#checkSequence(header)
+    const baseOffset = this.#endOffset
+    this.#remember(header, baseOffset, storedTimestamp)
+    this.#batches.push(storedBatch(batch, baseOffset, leaderEpoch, storedTimestamp, config))
+    this.#endOffset += header.recordCount
+    const logAppendTimeMs = config.messageTimestampType === 'LogAppendTime' ? now : -1
+    return { baseOffset, logAppendTimeMs, isDuplicate: false }
+  }
+
+  #duplicateOf(header: RecordBatchHeader): RememberedBatch | undefined {
+    const { producerId, producerEpoch, baseSequence, lastOffsetDelta } = header
+    const state = producerId > -1n ? this.#producers.get(producerId) : undefined
+    if (state === undefined || state.epoch !== producerEpoch) return undefined
+    const last = lastSequence(baseSequence, lastOffsetDelta)
+    return state.batches.find((batch) => batch.firstSequence === baseSequence && batch.lastSequence === last)
+  }
+
+  #checkSequence(header: RecordBatchHeader): void {
+    const { producerId, producerEpoch, baseSequence } = header
+    const state = producerId > -1n ? this.#producers.get(producerId) : undefined
+    // Without any state, all of it may have been deleted with the records: any sequence begins a new one.
+    if (state === undefined || state.epoch === -1) return
+    if (producerEpoch < state.epoch) {
+      throw new Refusal(
+        'INVALID_PRODUCER_EPOCH',
+        `epoch ${producerEpoch} of producer ${producerId} after ${state.epoch}`,
+      )
+    }
+    const last = producerEpoch === state.epoch ? state.batches.at(-1)?.lastSequence : undefined
+    const expected = last === undefined || last === MAX_SEQUENCE ? 0 : last + 1
+    if (baseSequence !== expected) {
+      throw new Refusal(
+        'OUT_OF_ORDER_SEQUENCE_NUMBER',
+        `sequence ${baseSequence} of producer ${producerId} in epoch ${producerEpoch} where ${expected} is next`,
+      )
+    }
+  }
+
+  #remember(header: RecordBatchHeader, baseOffset: number, maxTimestamp: number): void {
+    const { producerId, producerEpoch, baseSequence, lastOffsetDelta } = header
+    if (producerId === -1n) return
+    let state = this.#producers.get(producerId)
+    if (state === undefined || state.epoch !== producerEpoch) {
+      state = { epoch: producerEpoch, batches: [] }
+      this.#producers.set(producerId, state)
+    }
+    if (state.batches.length === BATCHES_REMEMBERED) state.batches.shift()
+    state.batches.push({
+      firstSequence: baseSequence,
+      lastSequence: lastSequence(baseSequence, lastOffsetDelta),
+      baseOffset,
+      maxTimestamp,
+    })
+  }
+}
+
+/** Checks each record and returns the latest timestamp; compressed ones are taken on trust. */
+function checkRecords(batch: Uint8Array, header: RecordBatchHeader, now: number, config: LogConfig): number {
+  if (header.compression !== 'none') return header.maxTimestamp
+  const cursor = new RecordCursor(batch, BATCH_OVERHEAD_BYTES, batch.length, header.recordCount)
+  const isCreateTime = config.messageTimestampType === 'CreateTime'
+  const errors: RecordError[] = []
+  let code: 'INVALID_RECORD' | 'INVALID_TIMESTAMP' = 'INVALID_RECORD'
+  let maxTimestamp = -1
+  for (let index = 0; cursor.next(); index++) {
+    const timestamp = header.isLogAppendTime
+      ? header.maxTimestamp
+      : header.baseTimestamp + cursor.timestampDelta
+    if (timestamp > maxTimestamp) maxTimestamp = timestamp
+    if (config.cleanupPolicy === 'compact' && cursor.keyLength < 0) {
+      errors.push({
+        batchIndex: index,
+        batchIndexErrorMessage: 'a compacted topic takes no record without a key',
+      })
+    } else if (isCreateTime && timestamp !== -1 && timestamp - now > TIMESTAMP_AFTER_MAX_MS) {
+      code = 'INVALID_TIMESTAMP'
+      const limit = now + TIMESTAMP_AFTER_MAX_MS
+      errors.push({ batchIndex: index, batchIndexErrorMessage: `timestamp ${timestamp} is beyond ${limit}` })
+    } else if (header.isLogAppendTime && !(isCreateTime && timestamp !== -1)) {
+      code = 'INVALID_TIMESTAMP'
+      errors.push({ batchIndex: index, batchIndexErrorMessage: 'a client may not say LogAppendTime' })
+    }
+  }
+  if (errors.length > 0) {
+    const reason = code === 'INVALID_TIMESTAMP' ? 'invalid timestamp' : `${errors.length} record errors`
+    throw new Refusal(code, `One or more records have been rejected due to ${reason}`, errors)
+  }
+  return maxTimestamp
+}
+
+/** A copy of the batch as the log keeps it: with its offset, the leader's epoch and the time that the topic wants. */
+function storedBatch(
+  batch: Uint8Array,
+  baseOffset: number,
+  leaderEpoch: number,
+  maxTimestamp: number,
+  config: LogConfig,
+): Uint8Array {
+  const stored = new Uint8Array(batch)
+  const data = new DataView(stored.buffer)
+  data.setBigInt64(0, BigInt(baseOffset))
+  data.setInt32(12, leaderEpoch)
+  const attributes = data.getInt16(21)
+  const wanted = config.messageTimestampType === 'LogAppendTime' ? attributes | 0x08 : attributes & ~0x08
+  if (wanted !== attributes || data.getBigInt64(35) !== BigInt(maxTimestamp)) {
+    data.setInt16(21, wanted)
+    data.setBigInt64(35, BigInt(maxTimestamp))
+    data.setUint32(17, crc32c(stored, 21, stored.length))
+  }
+  return stored
+}

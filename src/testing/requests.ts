@@ -1,0 +1,91 @@
+/**
+ * What a broker does with each request: a table with one entry an API. An entry sees the state of the cluster and
+ * one request, and gives the answer; connections, faults and time are the business of broker.ts.
+ */
+import { ApiVersions, InitProducerId } from '../protocol/apis.js'
+import type { RequestOf, ResponseOf } from '../protocol/schema.js'
+import type { ApiName } from './faults.js'
+import { servedMetadata } from './metadata-request.js'
+import { servedProduce } from './produce-request.js'
+import { errno } from './refusal.js'
+import { NONE, type RequestContext, type Served, type Versions } from './request-context.js'
+
+const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
+/** KIP-890: transactions of the second kind, finalized in new clusters from Kafka 4.0 on. */
+const TRANSACTION_VERSION = 2
+
+type ApiVersionsResponse = ResponseOf<typeof ApiVersions>
+
+function apiVersions(context: RequestContext, request: RequestOf<typeof ApiVersions>): ApiVersionsResponse {
+  const { version, versions, forced } = context
+  if (forced !== undefined) return failedApiVersions(forced.errno, versions)
+  if (
+    version >= 3 &&
+    !(SOFTWARE.test(request.clientSoftwareName) && SOFTWARE.test(request.clientSoftwareVersion))
+  ) {
+    return failedApiVersions(errno('INVALID_REQUEST'), versions)
+  }
+  return {
+    ...failedApiVersions(NONE, versions),
+    apiKeys: [...versions].map(([name, range]) => apiKey(name, range)),
+    // Versions before 4 cannot say that a feature begins at 0 (KAFKA-17011): they leave it out.
+    supportedFeatures:
+      version < 4 ? [] : [{ name: 'transaction.version', minVersion: 0, maxVersion: TRANSACTION_VERSION }],
+    finalizedFeaturesEpoch: 1n,
+    finalizedFeatures: [
+      {
+        name: 'transaction.version',
+        maxVersionLevel: TRANSACTION_VERSION,
+        minVersionLevel: TRANSACTION_VERSION,
+      },
+    ],
+  }
+}
+
+function apiKey(name: ApiName, { min, max }: Versions): ApiVersionsResponse['apiKeys'][number] {
+  return { apiKey: served[name].api.key, minVersion: min, maxVersion: max }
+}
+
+/** With UNSUPPORTED_VERSION the answer names the versions of ApiVersions itself, so that the client can ask again. */
+export function failedApiVersions(
+  errorCode: number,
+  versions: ReadonlyMap<ApiName, Versions>,
+): ApiVersionsResponse {
+  const own = versions.get('ApiVersions')
+  const isUnsupported = errorCode === errno('UNSUPPORTED_VERSION')
+  return {
+    errorCode,
+    apiKeys: isUnsupported && own !== undefined ? [apiKey('ApiVersions', own)] : [],
+    throttleTimeMs: 0,
+    supportedFeatures: [],
+    finalizedFeaturesEpoch: -1n,
+    finalizedFeatures: [],
+    zkMigrationReady: false,
+  }
+}
+
+function failedInitProducerId(errorCode: number): ResponseOf<typeof InitProducerId> {
+  return { throttleTimeMs: 0, errorCode, producerId: -1n, producerEpoch: -1 }
+}
+
+function initProducerId(
+  { state, forced }: RequestContext,
+  request: RequestOf<typeof InitProducerId>,
+): ResponseOf<typeof InitProducerId> {
+  if (forced !== undefined) return failedInitProducerId(forced.errno)
+  if ((request.producerId === -1n) !== (request.producerEpoch === -1))
+    return failedInitProducerId(errno('INVALID_REQUEST'))
+  if (request.transactionalId === '') return failedInitProducerId(errno('INVALID_REQUEST'))
+  // This cluster has no transaction coordinator.
+  if (request.transactionalId !== null) return failedInitProducerId(errno('COORDINATOR_NOT_AVAILABLE'))
+  // Without a transactional id every call gets a new id, also one that says which id and epoch it had (KIP-360).
+  return { throttleTimeMs: 0, errorCode: NONE, producerId: state.nextProducerId(), producerEpoch: 0 }
+}
+
+/** The APIs that the cluster serves. */
+export const served: Readonly<Record<ApiName, Served<unknown, unknown>>> = {
+  Produce: servedProduce,
+  Metadata: servedMetadata,
+  ApiVersions: { api: ApiVersions, topics: () => [], batches: () => [], answer: apiVersions },
+  InitProducerId: { api: InitProducerId, topics: () => [], batches: () => [], answer: initProducerId },
+}

@@ -1,0 +1,148 @@
+/**
+ * Every example runs as its reader runs it: compiled (`npm run build:examples`, which `npm test` does first), in a
+ * process of its own, the package found by its name.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
+import { TestCluster } from 'kafka-producer/testing'
+import { afterEach, describe, expect, test } from 'vitest'
+
+const examples = path.join(__dirname, '../examples')
+const compiled = path.join(__dirname, '../build/examples')
+
+class Example {
+  stdout = ''
+  stderr = ''
+  readonly #process: ChildProcess
+  readonly #ended: Promise<unknown>
+
+  constructor(name: string, env: Readonly<Record<string, string>> = {}, flags: readonly string[] = []) {
+    const { KAFKA_BOOTSTRAP: _, ...inherited } = process.env
+    // Strict about what nobody handles, as the test suite is.
+    const args = ['--unhandled-rejections=strict', '--throw-deprecation', ...flags, path.join(compiled, name)]
+    this.#process = spawn(process.execPath, args, { env: { ...inherited, ...env } })
+    this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text))
+    this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text))
+    this.#ended = once(this.#process, 'close')
+    running.add(this)
+  }
+
+  write(text: string): void {
+    this.#process.stdin?.write(text)
+  }
+
+  /** Writes the last of its input. */
+  end(text: string): void {
+    this.#process.stdin?.end(text)
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#process.kill(signal)
+  }
+
+  /** Resolves once standard output has `text`; rejects when the process ends without it. */
+  async prints(text: string): Promise<void> {
+    while (!this.stdout.includes(text)) {
+      const isOver = await Promise.race([
+        this.#process.stdout ? once(this.#process.stdout, 'data').then(() => false) : true,
+        this.#ended.then(() => true),
+      ])
+      if (isOver && !this.stdout.includes(text)) {
+        throw new Error(`ended without "${text}":\n${this.stdout}\n${this.stderr}`)
+      }
+    }
+  }
+
+  async exit(): Promise<{ code: number | null; stdout: string; stderr: string }> {
+    await this.#ended
+    running.delete(this)
+    return { code: this.#process.exitCode, stdout: this.stdout, stderr: this.stderr }
+  }
+}
+
+const running = new Set<Example>()
+
+afterEach(() => {
+  for (const example of running) example.kill('SIGKILL')
+  running.clear()
+})
+
+describe('examples', { timeout: 60_000 }, () => {
+  test('each of them is run here', () => {
+    const names = readdirSync(examples).filter((name) => name.endsWith('.ts'))
+    expect(names).toEqual(['custom-partitioner.ts', 'demo.ts', 'order-service.ts', 'test-your-service.ts'])
+  })
+
+  test('the demo sends orders and clicks, and proves by reading back that all arrived', async () => {
+    const { code, stdout, stderr } = await new Example('demo.js').exit()
+    expect(stderr).toBe('')
+    expect(stdout).toContain('Read back: 20,000 of 20,000 orders, 60,000 of 60,000 clicks.')
+    expect(stdout).toContain('Proof: each order is stored once')
+    expect(stdout.match(/^ {2}partition \d: /gm)).toHaveLength(6 + 3)
+    expect(code).toBe(0)
+  })
+
+  test('the demo uses the cluster that KAFKA_BOOTSTRAP names', async () => {
+    await using cluster = await TestCluster.start({
+      topics: { 'demo-orders': { partitions: 2 }, 'demo-clicks': { partitions: 1 } },
+    })
+    const KAFKA_BOOTSTRAP = cluster.bootstrapServers.toString()
+    const { code, stdout, stderr } = await new Example('demo.js', { KAFKA_BOOTSTRAP }).exit()
+    expect(stderr).toBe('')
+    expect(stdout).toContain('Proof: 20,000 orders were acknowledged')
+    expect(stdout).toContain(
+      `kafka-console-consumer.sh --bootstrap-server ${KAFKA_BOOTSTRAP} --topic demo-orders`,
+    )
+    expect(cluster.records('demo-orders')).toHaveLength(20_000)
+    expect(code).toBe(0)
+  })
+
+  test('the order service announces each order, and on SIGTERM delivers what it has and leaves', async () => {
+    await using cluster = await TestCluster.start({ brokers: 3, topics: { orders: { partitions: 6 } } })
+    const service = new Example('order-service.js', { KAFKA_BOOTSTRAP: cluster.bootstrapServers.toString() })
+    await service.prints('taking orders')
+    service.write('order-1 42000\nnonsense\norder-2 1250\norder-1 1\n')
+    await service.prints('order-2 paid: orders-')
+    service.kill('SIGTERM')
+    const { code, stdout, stderr } = await service.exit()
+    expect(stderr).toBe('not an order: nonsense\n')
+    expect(stdout).toContain('every order was announced')
+    expect(code).toBe(0)
+    const events = cluster
+      .records('orders')
+      .map((record) => [String(record.key), JSON.parse(String(record.value))])
+    expect(events.filter(([key]) => key === 'order-1')).toEqual([
+      ['order-1', { type: 'OrderPaidEvent', orderId: 'order-1', amount: 42_000 }],
+      ['order-1', { type: 'OrderPaidEvent', orderId: 'order-1', amount: 1 }],
+    ])
+    expect(events).toHaveLength(3)
+  })
+
+  test('the order service says which orders it could not announce, and fails', async () => {
+    await using cluster = await TestCluster.start({ topics: { orders: { partitions: 1 } } })
+    cluster.fail({ api: 'Produce' }, { error: 'TOPIC_AUTHORIZATION_FAILED' })
+    const service = new Example('order-service.js', { KAFKA_BOOTSTRAP: cluster.bootstrapServers.toString() })
+    service.end('order-1 42000\n')
+    const { code, stdout, stderr } = await service.exit()
+    expect(stderr).toMatch(/^TOPIC_AUTHORIZATION_FAILED: .*orders/m)
+    expect(stdout).toContain('not announced: order-1')
+    expect(code).toBe(1)
+  })
+
+  test('the custom partitioner keeps one customer apart', async () => {
+    const { code, stdout, stderr } = await new Example('custom-partitioner.js').exit()
+    expect(stderr).toBe('')
+    const lines = stdout.trim().split('\n')
+    expect(lines).toHaveLength(7)
+    for (const line of lines) expect(line.includes('-> partition 0,')).toBe(line.startsWith('acme'))
+    expect(code).toBe(0)
+  })
+
+  test('the test of a service passes', async () => {
+    const { code, stdout } = await new Example('test-your-service.js', {}, ['--test']).exit()
+    expect(stdout).toMatch(/^(#|ℹ) fail 0$/m)
+    expect(code).toBe(0)
+  })
+})

@@ -1,0 +1,138 @@
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { SystemClock } from '../../src/network/clock.js'
+
+/** A system clock whose monotonic time can be moved by hand beside the real time that passes. */
+function frozenClock(): { clock: SystemClock; stall: (ms: number) => void } {
+  let shift = 0
+  const clock = new SystemClock(() => performance.now() + shift)
+  return { clock, stall: (ms) => (shift += ms) }
+}
+
+function fired(clock: SystemClock, delayMs: number): Promise<number> {
+  return new Promise((resolve) => clock.setTimer(delayMs, () => resolve(clock.now())))
+}
+
+describe('the system clock', () => {
+  test('fires timers in the order of their due times, whatever the order of setting', async () => {
+    const clock = new SystemClock()
+    const order: string[] = []
+    const start = clock.now()
+    clock.setTimer(30, () => order.push('late'))
+    clock.setTimer(10, () => order.push('early'))
+    const last = await fired(clock, 40)
+    expect(order).toEqual(['early', 'late'])
+    expect(last - start).toBeGreaterThanOrEqual(40)
+  })
+
+  test('never fires a cancelled timer, also when another one cancels it as both are due', async () => {
+    const { clock, stall } = frozenClock()
+    const order: string[] = []
+    clock.setTimer(10, () => {
+      order.push('first')
+      second.cancel()
+    })
+    const second = clock.setTimer(11, () => order.push('second'))
+    stall(12)
+    await fired(clock, 20)
+    expect(order).toEqual(['first'])
+  })
+
+  test('fires a timer that one that fires has set', async () => {
+    const clock = new SystemClock()
+    await expect(fired(clock, 0).then(() => fired(clock, 1))).resolves.toBeGreaterThan(0)
+  })
+
+  test('takes the time in which the process did not run out of now() and out of every deadline', async () => {
+    const { clock, stall } = frozenClock()
+    const start = clock.now()
+    let isLate = false
+    const late = clock.setTimer(30_000, () => (isLate = true))
+    const soon = fired(clock, 20)
+    stall(3_600_000)
+    expect(clock.now() - start).toBeLessThanOrEqual(20 + 501)
+    const at = await soon
+    expect(at - start).toBeLessThan(10_000)
+    expect(isLate).toBe(false)
+    late.cancel()
+    expect(clock.now() - start).toBeLessThan(10_000)
+  })
+
+  test('lets the sockets be read before it fires after a stall', async () => {
+    const { clock, stall } = frozenClock()
+    const order: string[] = []
+    const done = new Promise<void>((resolve) => {
+      clock.setTimer(5, () => {
+        order.push('timer')
+        resolve()
+      })
+    })
+    stall(60_000)
+    // Runs in the timers phase right behind the wake-up; setImmediate comes after the poll for sockets.
+    setTimeout(() => setImmediate(() => order.push('immediate')), 0)
+    setTimeout(() => order.push('native'), 5)
+    await done
+    expect(order.indexOf('native')).toBeLessThan(order.indexOf('timer'))
+  })
+
+  test('never goes back when a stall ends by cancelling the last timer', async () => {
+    const { clock, stall } = frozenClock()
+    const timer = clock.setTimer(10_000, () => {})
+    stall(50_000)
+    const during = clock.now()
+    timer.cancel()
+    const after = clock.now()
+    expect(after).toBeGreaterThanOrEqual(during)
+    expect(after - during).toBeLessThan(10_000)
+  })
+
+  test('lets time pass as it does while nobody waits', () => {
+    const { clock, stall } = frozenClock()
+    const start = clock.now()
+    stall(60_000)
+    expect(clock.now() - start).toBeGreaterThanOrEqual(60_000)
+  })
+
+  test('fires the others when one of them throws', async () => {
+    const clock = new SystemClock()
+    const failures: unknown[] = []
+    const listeners = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    process.once('uncaughtException', (error) => failures.push(error))
+    try {
+      clock.setTimer(1, () => {
+        throw new Error('from a timer')
+      })
+      await fired(clock, 2)
+    } finally {
+      for (const listener of listeners) process.on('uncaughtException', listener)
+    }
+    expect(failures).toEqual([expect.objectContaining({ message: 'from a timer' })])
+  })
+
+  test('keeps the process alive for a timer that somebody waits for, and not for housekeeping', async () => {
+    const { execFileSync } = await import('node:child_process')
+    const script = `
+      const { SystemClock } = require(${JSON.stringify(await compiledClock())})
+      const clock = new SystemClock()
+      clock.setTimer(100, () => console.log('waited for'))
+      clock.setTimer(3_600_000, () => console.log('housekeeping'), { background: true })
+      clock.setTimer(3_600_000, () => console.log('cancelled')).cancel()`
+    const output = execFileSync(process.execPath, ['-e', script], { encoding: 'utf8', timeout: 20_000 })
+    expect(output).toBe('waited for\n')
+  })
+})
+
+/** clock.ts imports nothing, so it runs in another process once its types are gone. */
+async function compiledClock(): Promise<string> {
+  const { mkdtempSync, readFileSync, writeFileSync } = await import('node:fs')
+  const { tmpdir } = await import('node:os')
+  const { default: ts } = await import('typescript')
+  const source = readFileSync(join(__dirname, '../../src/network/clock.ts'), 'utf8')
+  const { outputText } = ts.transpileModule(source, {
+    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
+  })
+  const file = join(mkdtempSync(join(tmpdir(), 'clock-')), 'clock.js')
+  writeFileSync(file, outputText)
+  return file
+}

@@ -1,0 +1,480 @@
+import fc from 'fast-check'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { AuthorizationError, ProtocolError } from '../../src/errors.js'
+import { Metadata, type TopicChange } from '../../src/network/metadata.js'
+import { ZERO_UUID } from '../../src/protocol/apis.js'
+import { metadata, type MetadataResponse, type TopicSketch } from './scripted-broker.js'
+
+const ID = '00000000-0000-0000-0000-0000000000a1'
+const OTHER_ID = '00000000-0000-0000-0000-0000000000a2'
+const BROKERS = [
+  [1, 'one', 9092],
+  [2, 'two', 9092],
+  [3, 'three', 9092],
+] as const
+
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
+let cache: Metadata
+
+beforeEach(() => {
+  cache = new Metadata({ metadataMaxIdleMs: 300_000, logger: silent })
+  cache.use('orders')
+})
+
+function update(...topics: TopicSketch[]): readonly TopicChange[] | undefined {
+  return take(metadata(BROKERS, topics))
+}
+
+function take(response: MetadataResponse): readonly TopicChange[] | undefined {
+  return cache.update(response, new Set(cache.topics))
+}
+
+function leaders(name = 'orders'): (readonly [number, number])[] | undefined {
+  return cache.topic(name)?.partitions.map(({ leader, leaderEpoch }) => [leader, leaderEpoch])
+}
+
+describe('metadata of a topic', () => {
+  test('comes from the answer, with the partitions in order', () => {
+    const changes = update({
+      name: 'orders',
+      id: ID,
+      partitions: [
+        { index: 1, leader: 2, epoch: 5 },
+        { index: 0, leader: 1, epoch: 4 },
+        { index: 2, leader: -1, epoch: 6 },
+      ],
+    })
+    expect(cache.topic('orders')).toEqual({
+      name: 'orders',
+      id: ID,
+      partitions: [
+        { index: 0, leader: 1, leaderEpoch: 4 },
+        { index: 1, leader: 2, leaderEpoch: 5 },
+        { index: 2, leader: -1, leaderEpoch: 6 },
+      ],
+      availablePartitions: [0, 1],
+    })
+    expect(changes).toEqual([
+      {
+        name: 'orders',
+        oldPartitionCount: 0,
+        newPartitionCount: 3,
+        leadersChanged: true,
+        isRecreated: false,
+        error: undefined,
+      },
+    ])
+    expect(cache.clusterId).toBe('a-cluster')
+    expect(cache.brokers.get(2)).toEqual({ id: 2, host: 'two', port: 9092, rack: null })
+  })
+
+  test('does not change where the answer says the same', () => {
+    update({ name: 'orders', id: ID, partitions: [[1, 4]] })
+    expect(update({ name: 'orders', id: ID, partitions: [[1, 4]] })).toEqual([])
+  })
+
+  test('never goes back to an older leader epoch', () => {
+    update({
+      name: 'orders',
+      id: ID,
+      partitions: [
+        [1, 4],
+        [2, 7],
+      ],
+    })
+    expect(
+      update({
+        name: 'orders',
+        id: ID,
+        partitions: [
+          [3, 3],
+          [3, 8],
+        ],
+      }),
+    ).toMatchObject([{ leadersChanged: true }])
+    expect(leaders()).toEqual([
+      [1, 4],
+      [3, 8],
+    ])
+  })
+
+  test('takes another leader at the same epoch: only one of them can be right, and the later one is likelier', () => {
+    update({ name: 'orders', id: ID, partitions: [[-1, 4]] })
+    update({ name: 'orders', id: ID, partitions: [[2, 4]] })
+    expect(leaders()).toEqual([[2, 4]])
+  })
+
+  test('believes any epoch of a topic that was created again', () => {
+    update({
+      name: 'orders',
+      id: ID,
+      partitions: [
+        [1, 40],
+        [1, 41],
+      ],
+    })
+    const changes = update({ name: 'orders', id: OTHER_ID, partitions: [[2, 0]] })
+    expect(leaders()).toEqual([[2, 0]])
+    expect(cache.topic('orders')?.id).toBe(OTHER_ID)
+    expect(changes).toMatchObject([{ isRecreated: true, oldPartitionCount: 2, newPartitionCount: 1 }])
+  })
+
+  test('believes brokers that know no epochs', () => {
+    update({ name: 'orders', partitions: [[1, 4]] })
+    update({ name: 'orders', partitions: [[2, -1]] })
+    expect(leaders()).toEqual([[2, -1]])
+  })
+
+  test('keeps its id, and its epochs, when an older broker of the same cluster does not tell the id', () => {
+    update({ name: 'orders', id: ID, partitions: [[1, 4]] })
+    const changes = update({ name: 'orders', id: ZERO_UUID, partitions: [[2, 3]] })
+    expect(cache.topic('orders')?.id).toBe(ID)
+    expect(leaders()).toEqual([[1, 4]])
+    expect(changes).toEqual([])
+  })
+
+  test('tells from how many partitions to how many it grew', () => {
+    update({ name: 'orders', id: ID, partitions: [[1, 1]] })
+    expect(
+      update({
+        name: 'orders',
+        id: ID,
+        partitions: [
+          [1, 1],
+          [2, 0],
+        ],
+      }),
+    ).toMatchObject([{ oldPartitionCount: 1, newPartitionCount: 2, isRecreated: false }])
+  })
+
+  test('does not lose partitions to a broker that has not heard of them, unless it is another topic', () => {
+    update({
+      name: 'orders',
+      id: ID,
+      partitions: [
+        [1, 1],
+        [2, 0],
+      ],
+    })
+    expect(update({ name: 'orders', id: ID, partitions: [[1, 1]] })).toEqual([])
+    expect(leaders()).toEqual([
+      [1, 1],
+      [2, 0],
+    ])
+  })
+
+  test('is left as it is by an answer about others', () => {
+    cache.use('clicks')
+    update(
+      { name: 'orders', id: ID, partitions: [[1, 1]] },
+      { name: 'clicks', id: OTHER_ID, partitions: [[2, 1]] },
+    )
+    cache.update(
+      metadata(BROKERS, [{ name: 'clicks', id: OTHER_ID, partitions: [[3, 2]] }]),
+      new Set(['clicks']),
+    )
+    expect(leaders()).toEqual([[1, 1]])
+    expect(leaders('clicks')).toEqual([[3, 2]])
+  })
+
+  test('has no leader that is not among the brokers, also when another answer removes the broker', () => {
+    update({
+      name: 'orders',
+      id: ID,
+      partitions: [
+        [1, 1],
+        [9, 1],
+      ],
+    })
+    expect(cache.topic('orders')).toMatchObject({ availablePartitions: [0] })
+    const changes = cache.update(metadata([[2, 'two', 9092]]), new Set())
+    expect(leaders()).toEqual([
+      [-1, 1],
+      [-1, 1],
+    ])
+    expect(changes).toMatchObject([{ name: 'orders', leadersChanged: true }])
+  })
+})
+
+describe('an error of a topic', () => {
+  test.each([
+    [3, 'UNKNOWN_TOPIC_OR_PARTITION'],
+    [5, 'LEADER_NOT_AVAILABLE'],
+  ])('that may pass (%i) leaves what is known, and is gone with the next good answer', (errorCode, code) => {
+    update({ name: 'orders', id: ID, partitions: [[1, 1]] })
+    const changes = update({ name: 'orders', errorCode })
+    expect(leaders()).toEqual([[1, 1]])
+    expect(cache.topicError('orders')).toMatchObject({ code, retriable: true })
+    expect(changes?.[0]?.error).toBe(cache.topicError('orders'))
+    expect(cache.isUnsettled('orders')).toBe(true)
+    update({ name: 'orders', id: ID, partitions: [[1, 1]] })
+    expect(cache.topicError('orders')).toBeUndefined()
+    expect(cache.isUnsettled('orders')).toBe(false)
+  })
+
+  test('is an AuthorizationError that names the topic, and the topic cannot be used any more', () => {
+    update({ name: 'orders', id: ID, partitions: [[1, 1]] })
+    update({ name: 'orders', errorCode: 29 })
+    expect(cache.topicError('orders')).toBeInstanceOf(AuthorizationError)
+    expect(cache.topicError('orders')?.message).toContain('orders')
+    expect(cache.topic('orders')).toBeUndefined()
+    expect(cache.isUnsettled('orders')).toBe(false)
+  })
+
+  test('that is for good is forgotten on demand; one that may pass is not', () => {
+    update({ name: 'orders', errorCode: 17 })
+    expect(cache.topicError('orders')).toMatchObject({ code: 'INVALID_TOPIC_EXCEPTION', retriable: false })
+    cache.forgetRefusal('orders')
+    expect(cache.topicError('orders')).toBeUndefined()
+    update({ name: 'orders', errorCode: 3 })
+    cache.forgetRefusal('orders')
+    expect(cache.topicError('orders')).toBeDefined()
+  })
+
+  test.each([-2, 999, 32_767])('that nobody knows (%i) is a refusal that names the number', (errorCode) => {
+    update({ name: 'orders', errorCode })
+    expect(cache.topicError('orders')?.message).toContain(String(errorCode))
+    expect(cache.topicError('orders')?.retriable).toBe(false)
+  })
+})
+
+describe('an answer that makes no sense', () => {
+  test('names brokers that cannot be: they are left out', () => {
+    take(
+      metadata([
+        [-1, 'minus', 9092],
+        [1, '', 9092],
+        [2, 'zero', 0],
+        [3, 'large', 70_000],
+        [4, 'good', 9092],
+      ]),
+    )
+    expect([...cache.brokers.keys()]).toEqual([4])
+  })
+
+  test('without a usable broker is not taken in at all', () => {
+    update({ name: 'orders', id: ID, partitions: [[1, 1]] })
+    expect(take(metadata([], [{ name: 'orders', id: ID, partitions: [[2, 2]] }]))).toBeUndefined()
+    expect(take(metadata([[-1, 'x', 1]]))).toBeUndefined()
+    expect(leaders()).toEqual([[1, 1]])
+    expect(cache.brokers.size).toBe(3)
+  })
+
+  test.each<[string, TopicSketch['partitions'] & {}]>([
+    ['no partitions', []],
+    [
+      'a partition twice',
+      [
+        { index: 0, leader: 1, epoch: 1 },
+        { index: 0, leader: 2, epoch: 1 },
+      ],
+    ],
+    [
+      'a gap',
+      [
+        { index: 0, leader: 1, epoch: 1 },
+        { index: 2, leader: 2, epoch: 1 },
+      ],
+    ],
+    ['a negative index', [{ index: -1, leader: 1, epoch: 1 }]],
+    ['an enormous index', [{ index: 2_147_483_647, leader: 1, epoch: 1 }]],
+  ])('about the partitions (%s) changes nothing, and is asked again', (_, partitions) => {
+    update({ name: 'orders', id: ID, partitions: [[1, 1]] })
+    const changes = update({ name: 'orders', id: ID, partitions })
+    expect(leaders()).toEqual([[1, 1]])
+    expect(cache.topicError('orders')).toBeInstanceOf(ProtocolError)
+    expect(cache.isUnsettled('orders')).toBe(true)
+    expect(changes?.[0]?.error).toBeInstanceOf(ProtocolError)
+  })
+
+  test('about topics that nobody asked for, without a name, or twice, is passed over', () => {
+    cache.use('clicks')
+    const response = metadata(BROKERS, [
+      { name: 'stranger', partitions: [[1, 1]] },
+      { name: null, partitions: [[1, 1]] },
+      { name: 'clicks', partitions: [[1, 1]] },
+      { name: 'orders', partitions: [[1, 1]] },
+      {
+        name: 'orders',
+        partitions: [
+          [2, 2],
+          [2, 2],
+        ],
+      },
+    ])
+    expect(cache.update(response, new Set(['orders']))).toHaveLength(1)
+    expect([...cache.topics]).toEqual(['orders', 'clicks'])
+    expect(leaders()).toEqual([[1, 1]])
+    expect(cache.topic('clicks')).toBeUndefined()
+    expect(cache.isUnsettled('clicks')).toBe(true)
+  })
+
+  test('never breaks what is promised: dense partitions, known leaders, epochs that do not fall', () => {
+    const row = fc.record({
+      index: fc.integer({ min: -1, max: 4 }),
+      leader: fc.integer({ min: -2, max: 5 }),
+      epoch: fc.integer({ min: 0, max: 6 }),
+    })
+    const answer = fc.record({
+      brokers: fc.array(
+        fc.tuple(fc.integer({ min: -1, max: 4 }), fc.constantFrom('', 'host'), fc.constantFrom(0, 9092)),
+      ),
+      errorCode: fc.constantFrom(0, 0, 0, 3, 5, 29),
+      id: fc.constantFrom(ID, ID, ID, OTHER_ID),
+      partitions: fc.oneof(
+        fc.array(row, { maxLength: 5 }),
+        fc.array(row, { maxLength: 5 }).map((rows) => rows.map((one, index) => ({ ...one, index }))),
+      ),
+    })
+    fc.assert(
+      fc.property(fc.array(answer, { maxLength: 12 }), (answers) => {
+        const one = new Metadata({ metadataMaxIdleMs: 300_000, logger: silent })
+        one.use('orders')
+        for (const { brokers, errorCode, id, partitions } of answers) {
+          const before = one.topic('orders')
+          one.update(metadata(brokers, [{ name: 'orders', id, errorCode, partitions }]), new Set(['orders']))
+          const after = one.topic('orders')
+          if (after === undefined) continue
+          expect(after.partitions.map(({ index }) => index)).toEqual(
+            after.partitions.map((_, index) => index),
+          )
+          for (const { leader } of after.partitions)
+            expect(leader === -1 || one.brokers.has(leader)).toBe(true)
+          expect(after.availablePartitions).toEqual(
+            after.partitions.filter(({ leader }) => leader !== -1).map(({ index }) => index),
+          )
+          if (before?.id !== after.id) continue
+          expect(after.partitions.length).toBeGreaterThanOrEqual(before.partitions.length)
+          for (const { index, leaderEpoch } of before.partitions) {
+            expect(after.partitions[index]!.leaderEpoch).toBeGreaterThanOrEqual(leaderEpoch)
+          }
+        }
+      }),
+    )
+  })
+})
+
+describe('a leader that a Produce answer names (KIP-951)', () => {
+  beforeEach(() => {
+    update({
+      name: 'orders',
+      id: ID,
+      partitions: [
+        [1, 4],
+        [2, 4],
+      ],
+    })
+  })
+
+  test('is taken when its epoch is newer', () => {
+    const before = cache.topic('orders')
+    expect(cache.updateLeader('orders', 0, { leaderId: 3, leaderEpoch: 5 })).toBe(true)
+    expect(leaders()).toEqual([
+      [3, 5],
+      [2, 4],
+    ])
+    expect(before?.partitions[0]?.leader).toBe(1)
+  })
+
+  test.each([4, 3, -1])('is ignored when its epoch (%i) is not newer', (leaderEpoch) => {
+    expect(cache.updateLeader('orders', 0, { leaderId: 3, leaderEpoch })).toBe(false)
+    expect(leaders()).toEqual([
+      [1, 4],
+      [2, 4],
+    ])
+  })
+
+  test('may be a broker that is new, where the answer says how to reach it', () => {
+    expect(cache.updateLeader('orders', 0, { leaderId: 9, leaderEpoch: 5 })).toBe(false)
+    expect(
+      cache.updateLeader('orders', 0, {
+        leaderId: 9,
+        leaderEpoch: 5,
+        endpoint: { host: 'nine', port: 9092 },
+      }),
+    ).toBe(true)
+    expect(cache.brokers.get(9)).toEqual({ id: 9, host: 'nine', port: 9092, rack: null })
+    expect(leaders()).toEqual([
+      [9, 5],
+      [2, 4],
+    ])
+  })
+
+  test('is ignored where it cannot be', () => {
+    const endpoint = { host: 'nine', port: 70_000 }
+    expect(cache.updateLeader('orders', 0, { leaderId: 9, leaderEpoch: 5, endpoint })).toBe(false)
+    expect(cache.updateLeader('orders', 0, { leaderId: -1, leaderEpoch: 5 })).toBe(false)
+    expect(cache.updateLeader('orders', 7, { leaderId: 1, leaderEpoch: 5 })).toBe(false)
+    expect(cache.updateLeader('strange', 0, { leaderId: 1, leaderEpoch: 5 })).toBe(false)
+  })
+
+  test('is not undone by older metadata', () => {
+    cache.updateLeader('orders', 0, { leaderId: 3, leaderEpoch: 5 })
+    update({
+      name: 'orders',
+      id: ID,
+      partitions: [
+        [1, 4],
+        [2, 4],
+      ],
+    })
+    expect(leaders()).toEqual([
+      [3, 5],
+      [2, 4],
+    ])
+  })
+})
+
+describe('use', () => {
+  test('keeps a topic, and the lack of it drops the topic after metadataMaxIdleMs', () => {
+    cache.expire(0)
+    cache.expire(299_999)
+    expect([...cache.topics]).toEqual(['orders'])
+    cache.use('orders')
+    cache.expire(300_000)
+    cache.expire(599_999)
+    expect([...cache.topics]).toEqual(['orders'])
+    cache.expire(600_000)
+    expect([...cache.topics]).toEqual([])
+    expect(cache.isUnsettled('orders')).toBe(false)
+  })
+
+  test('of a topic again after it was dropped begins anew', () => {
+    update({ name: 'orders', id: ID, partitions: [[1, 9]] })
+    cache.expire(0)
+    cache.expire(300_000)
+    cache.use('orders')
+    expect(cache.topic('orders')).toBeUndefined()
+    expect(cache.isUnsettled('orders')).toBe(true)
+  })
+})
+
+test('starting again forgets brokers, leaders and epochs, and keeps the topics', () => {
+  update({
+    name: 'orders',
+    id: ID,
+    partitions: [
+      [1, 9],
+      [2, 9],
+    ],
+  })
+  cache.forgetBrokers()
+  expect(cache.brokers.size).toBe(0)
+  expect(leaders()).toEqual([
+    [-1, -1],
+    [-1, -1],
+  ])
+  update({
+    name: 'orders',
+    id: ID,
+    partitions: [
+      [3, 2],
+      [3, 2],
+    ],
+  })
+  expect(leaders()).toEqual([
+    [3, 2],
+    [3, 2],
+  ])
+})

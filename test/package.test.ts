@@ -1,0 +1,224 @@
+/**
+ * The package as it is published: packed, installed into an empty folder, then imported, required, tested with Jest and
+ * type-checked the ways its users do. Run by `npm run test:package`; other Nodes and compilers come from the registry
+ * into node_modules/.cache.
+ */
+import { execFile } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { TestCluster } from 'kafka-producer/testing'
+import ts from 'typescript'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findAny } from './package/find-any.js'
+
+const root = path.join(__dirname, '..')
+const fixtures = path.join(__dirname, 'package')
+const cache = path.join(root, 'node_modules/.cache/package-test')
+const INSTALL = ['install', '--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error']
+
+interface Packed {
+  readonly filename: string
+  readonly size: number
+  readonly files: readonly { readonly path: string }[]
+}
+
+let home: string
+let packed: Packed
+
+const run = async (
+  file: string,
+  args: readonly string[],
+  cwd: string,
+): Promise<{ stdout: string; stderr: string }> => {
+  // npm hands its settings down in the environment: a nested npm must not take ours for its own.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^npm_|^NODE_OPTIONS$/i.test(name)),
+  )
+  try {
+    return await promisify(execFile)(file, args, { cwd, env, timeout: 240_000, maxBuffer: 64 * 1024 * 1024 })
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout?: string; stderr?: string }
+    throw new Error(`${file} ${args.join(' ')} failed in ${cwd}\n${stdout}\n${stderr}`, { cause: error })
+  }
+}
+
+/** A registry package in the cache, installed once for each version; written beside and renamed, so never half there. */
+async function tool(spec: string): Promise<string> {
+  const folder = path.join(cache, spec.replace('@', '-'))
+  if (!existsSync(folder)) {
+    mkdirSync(cache, { recursive: true })
+    const unfinished = mkdtempSync(path.join(cache, 'installing-'))
+    writeFileSync(path.join(unfinished, 'package.json'), '{ "private": true }')
+    await run('npm', [...INSTALL, spec], unfinished)
+    renameSync(unfinished, folder)
+  }
+  return path.join(folder, 'node_modules')
+}
+
+beforeAll(async () => {
+  home = mkdtempSync(path.join(os.tmpdir(), 'kafka-producer-package-'))
+  const { stdout } = await run('npm', ['pack', '--json', '--silent', '--pack-destination', home], root)
+  packed = (JSON.parse(stdout.slice(stdout.indexOf('[\n'))) as Packed[])[0]!
+  writeFileSync(path.join(home, 'package.json'), '{ "private": true }')
+  await run('npm', [...INSTALL, path.join(home, packed.filename), '@types/node@20'], home)
+  cpSync(fixtures, home, { recursive: true })
+}, 300_000)
+
+afterAll(() => rmSync(home, { recursive: true, force: true }))
+
+describe('the packed package', () => {
+  test('holds the build, its sources and the card, and nothing else', () => {
+    const names = packed.files.map((file) => file.path)
+    const others = names.filter(
+      (name) => !/^(dist\/.*\.(js|d\.ts|js\.map|d\.ts\.map)|src\/.*\.ts)$/.test(name),
+    )
+    expect(others.toSorted()).toEqual(['LICENSE', 'README.md', 'package.json'])
+    const built = names.filter((name) => name.startsWith('dist/') && name.endsWith('.js'))
+    const sources = names.filter((name) => name.startsWith('src/') && !name.endsWith('.d.ts'))
+    expect(built.map((name) => name.slice('dist/'.length, -'.js'.length)).toSorted()).toEqual(
+      sources.map((name) => name.slice('src/'.length, -'.ts'.length)).toSorted(),
+    )
+  })
+
+  test('stays within its budget: size, one dependency, no install script', () => {
+    expect(packed.size).toBeLessThan(300_000)
+    const card = JSON.parse(
+      readFileSync(path.join(home, 'node_modules/kafka-producer/package.json'), 'utf8'),
+    ) as Record<string, Record<string, string> | undefined>
+    expect(Object.keys(card['dependencies'] ?? {})).toEqual(['crc-32'])
+    expect(card['optionalDependencies']).toBeUndefined()
+    for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) {
+      expect(card['scripts']).not.toHaveProperty(script)
+    }
+  })
+
+  test('has source maps whose sources are in the package', () => {
+    const inside = path.join(home, 'node_modules/kafka-producer')
+    for (const { path: name } of packed.files.filter((file) => file.path.endsWith('.map'))) {
+      const { sources } = JSON.parse(readFileSync(path.join(inside, name), 'utf8')) as { sources: string[] }
+      for (const source of sources) {
+        expect(existsSync(path.join(inside, path.dirname(name), source)), `${name}: ${source}`).toBe(true)
+      }
+    }
+  })
+})
+
+describe('runs without a warning', () => {
+  for (const version of [process.versions.node, '20.19.0', '22', '24', '26']) {
+    const isOwn = version === process.versions.node
+    test(`on Node ${version}, imported and required`, { timeout: 300_000 }, async () => {
+      const node = isOwn ? process.execPath : path.join(await tool(`node@${version}`), 'node/bin/node')
+      expect((await run(node, ['--version'], home)).stdout).toMatch(`v${version}`)
+      for (const file of ['runtime/import.mjs', 'runtime/require.cjs']) {
+        const flags = ['--trace-warnings', '--pending-deprecation', '--unhandled-rejections=strict']
+        expect(await run(node, [...flags, file], home)).toEqual({ stdout: 'ok\n', stderr: '' })
+      }
+    })
+  }
+
+  for (const version of ['29', '30']) {
+    test(`under Jest ${version} in CommonJS`, { timeout: 300_000 }, async () => {
+      const jest = path.join(await tool(`jest@${version}`), 'jest/bin/jest.js')
+      // Jest reports on stderr; an open handle would keep it from ending by itself.
+      const { stderr } = await run(process.execPath, [jest, '--ci', '--no-cache'], path.join(home, 'jest'))
+      expect(stderr).toMatch(/^Tests: +1 passed, 1 total$/m)
+      expect(stderr).not.toMatch(/did not exit|open handle|warning/i)
+    })
+  }
+})
+
+test('an idle producer uses no measurable CPU', { timeout: 60_000 }, async () => {
+  await using cluster = await TestCluster.start({ brokers: 3, topics: { orders: { partitions: 3 } } })
+  const { stdout } = await run(
+    process.execPath,
+    ['runtime/idle.cjs', cluster.bootstrapServers.toString()],
+    home,
+  )
+  const { windowMs, without, idle } = JSON.parse(stdout) as {
+    windowMs: number
+    without: number
+    idle: number
+  }
+  // One percent of one core: a timer that polls, or a loop that spins, is far above it.
+  expect(idle - without).toBeLessThan(windowMs / 100)
+})
+
+describe('its types', () => {
+  test('let no any reach the user', () => {
+    const entries = ['index.d.ts', 'testing/index.d.ts'].map((name) =>
+      path.join(home, 'node_modules/kafka-producer/dist', name),
+    )
+    expect(findAny(entries, path.join(home, 'node_modules/kafka-producer'))).toEqual([])
+  })
+
+  test('are read by a check that sees an any wherever it hides', () => {
+    const folder = mkdtempSync(path.join(home, 'any-'))
+    const places = [
+      'export declare class A { #private; private p; constructor(x: Promise<any>); m(f: (x: any[]) => void): void; q: string }',
+      'export type B<T = any> = { [K in "a"]: T }',
+      'export declare const c: Map<string, { d?: any }>',
+      'export type E<T> = T extends string ? { f: any } : never',
+      'export declare function g(x: Missing): void',
+    ]
+    writeFileSync(path.join(folder, 'index.d.ts'), places.join('\n'))
+    const found = findAny([path.join(folder, 'index.d.ts')], folder)
+    expect([...new Set(found.map((place) => place.slice(0, 1)))].toSorted()).toEqual([
+      'A',
+      'B',
+      'E',
+      'c',
+      'g',
+    ])
+    expect(found.filter((place) => place.startsWith('A'))).toHaveLength(2)
+  })
+
+  const esm = { file: 'consumer.mts', module: 'node16', resolution: 'node16' }
+  const ways = [
+    { file: 'consumer.ts', module: 'commonjs', resolution: 'node10' },
+    { file: 'consumer.cts', module: 'node16', resolution: 'node16' },
+    esm,
+    { ...esm, module: 'nodenext', resolution: 'nodenext' },
+    { file: 'consumer.cts', module: 'nodenext', resolution: 'nodenext' },
+    { file: 'consumer.ts', module: 'esnext', resolution: 'bundler' },
+  ]
+  for (const compiler of ['5.4', '5.9', ts.version, '7']) {
+    for (const { file, module, resolution } of ways) {
+      // TypeScript 7 has no node10 any more.
+      if (compiler === '7' && resolution === 'node10') continue
+      test(`hold under TypeScript ${compiler}, ${resolution}, ${file}`, { timeout: 300_000 }, async () => {
+        const modules =
+          compiler === ts.version ? path.join(root, 'node_modules') : await tool(`typescript@${compiler}`)
+        // The same source under three names: .cts and .mts say which module system it is in.
+        const folder = mkdtempSync(path.join(home, 'types-'))
+        cpSync(path.join(fixtures, 'types/consumer.ts'), path.join(folder, file))
+        const options = {
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          target: 'es2022',
+          lib: ['es2022'],
+          types: ['node'],
+          module,
+          moduleResolution: resolution,
+          skipLibCheck: false,
+          noEmit: true,
+          ...(compiler === ts.version && resolution === 'node10' ? { ignoreDeprecations: '6.0' } : {}),
+        }
+        const project = { compilerOptions: options, files: [file] }
+        writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify(project))
+        const tsc = path.join(modules, 'typescript/bin/tsc')
+        expect((await run(process.execPath, [tsc, '-p', folder], folder)).stdout).toBe('')
+      })
+    }
+  }
+})
