@@ -154,3 +154,19 @@ export class ProtocolError extends KafkaError {
     super(message, { code: 'PROTOCOL_ERROR', ...details })
   }
 }
+
+/** The same error for a record whose append is open, or is not. @internal */
+export function withOutcome(error: KafkaError, mayHaveBeenWritten: boolean): KafkaError {
+  if (error.mayHaveBeenWritten === mayHaveBeenWritten) return error
+  const { code, errno, retriable, fatal, abortable } = error
+  const ErrorClass = error.constructor as typeof KafkaError
+  return new ErrorClass(error.message, {
+    code,
+    errno,
+    retriable,
+    fatal,
+    abortable,
+    mayHaveBeenWritten,
+    cause: error,
+  })
+}

@@ -1,14 +1,44 @@
 /** The public entry of `kafka-producer`: names, no logic. */
-export { Producer, type MetadataChange, type PartitionInfo, type ProducerEvents, type TopicOptions } from './producer.js'
+export {
+  Producer,
+  type MetadataChange,
+  type PartitionInfo,
+  type ProducerEvents,
+  type TopicOptions,
+} from './producer.js'
 export type { TopicProducer } from './topic-producer.js'
 export type { ProducerConfig } from './config.js'
 export { configFromProperties } from './config-properties.js'
 export type { Logger } from './logger.js'
 export type { ProducerInterceptor } from './interceptor.js'
 export type { ProducerMetrics } from './metrics.js'
-export { keyHash, roundRobin, sticky, type Partitioner, type PartitionerCluster, type PartitionerRecord } from './partitioner.js'
-export type { DeliveryCallback, Headers, Payload, ProducerRecord, RecordMetadata, TopicPartition } from './record.js'
-export { bytes, float64, int32, int64, json, string, uuid, type Serializer, type SerializerContext } from './serializer.js'
+export {
+  keyHash,
+  roundRobin,
+  sticky,
+  type Partitioner,
+  type PartitionerCluster,
+  type PartitionerRecord,
+} from './partitioner.js'
+export type {
+  DeliveryCallback,
+  Headers,
+  Payload,
+  ProducerRecord,
+  RecordMetadata,
+  TopicPartition,
+} from './record.js'
+export {
+  bytes,
+  float64,
+  int32,
+  int64,
+  json,
+  string,
+  uuid,
+  type Serializer,
+  type SerializerContext,
+} from './serializer.js'
 export {
   AuthenticationError,
   AuthorizationError,

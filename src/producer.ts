@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 import type { Writable } from 'node:stream'
 import { resolveConfig, type ProducerConfig, type ResolvedConfig, type Serializers } from './config.js'
-import { KafkaError, ProducerClosedError, TimeoutError } from './errors.js'
+import { KafkaError, ProducerClosedError, TimeoutError, withOutcome } from './errors.js'
 import { Backoff } from './network/backoff.js'
 import { Cluster, type ConnectionEvent } from './network/cluster.js'
 import type { TopicChange } from './network/metadata.js'
@@ -31,9 +31,16 @@ export interface PartitionInfo extends TopicPartition {
 export interface ProducerEvents {
   /** A record failed; its promise or callback says so too. */
   readonly deliveryError: readonly [error: KafkaError, record: TopicPartition]
-  readonly connect: readonly [broker: { readonly nodeId: number; readonly host: string; readonly port: number }]
+  readonly connect: readonly [
+    broker: { readonly nodeId: number; readonly host: string; readonly port: number },
+  ]
   readonly disconnect: readonly [
-    broker: { readonly nodeId: number; readonly host: string; readonly port: number; readonly error?: KafkaError },
+    broker: {
+      readonly nodeId: number
+      readonly host: string
+      readonly port: number
+      readonly error?: KafkaError
+    },
   ]
   /** Metadata came that says something new of these topics. */
   readonly metadata: readonly [topics: readonly MetadataChange[]]
@@ -214,13 +221,7 @@ export class Producer<K = Payload, V = Payload> {
     this.#closing ??= this.#close()
     const { timeoutMs } = options
     if (timeoutMs === undefined) return this.#closing
-    const giveUp = (): void => {
-      const error = (mayHaveBeenWritten: boolean): KafkaError =>
-        new ProducerClosedError(`the producer was closed before the record was acknowledged (timeoutMs ${timeoutMs})`, {
-          mayHaveBeenWritten,
-        })
-      this.#failAll(error)
-    }
+    const giveUp = (): void => this.#failAll((isOpen) => notInTime(timeoutMs, isOpen))
     if (timeoutMs <= 0) giveUp()
     else {
       const timer = this.#seams.clock.setTimer(timeoutMs, giveUp)
@@ -286,13 +287,13 @@ export class Producer<K = Payload, V = Payload> {
 
   /** Calls `listener` whenever `event` happens. What a listener throws is logged. */
   on<E extends keyof ProducerEvents>(event: E, listener: (...args: ProducerEvents[E]) => void): this {
-    this.#events.on(event, listener as unknown as (...args: unknown[]) => void)
+    this.#events.on(event, listener)
     return this
   }
 
   /** Takes a listener away. */
   off<E extends keyof ProducerEvents>(event: E, listener: (...args: ProducerEvents[E]) => void): this {
-    this.#events.off(event, listener as unknown as (...args: unknown[]) => void)
+    this.#events.off(event, listener)
     return this
   }
 
@@ -325,9 +326,10 @@ export class Producer<K = Payload, V = Payload> {
 
   #onMetadata(changes: readonly TopicChange[]): void {
     const { metadata } = this.#cluster
+    for (const name of this.#accumulator.topicNames)
+      if (metadata.topic(name) === undefined) this.#takeMetadata(name)
     for (const { name, oldPartitionCount, newPartitionCount } of changes) {
-      const topic = metadata.topic(name)
-      if (topic !== undefined) this.#accumulator.updateTopic(name, topic.partitions, topic.availablePartitions)
+      this.#takeMetadata(name)
       if (oldPartitionCount > 0 && newPartitionCount > oldPartitionCount) {
         this.#config.logger.warn('a topic has more partitions: from here on its keys map to other ones', {
           topic: name,
@@ -337,6 +339,7 @@ export class Producer<K = Payload, V = Payload> {
       }
       this.#intake.onMetadata(name)
     }
+    this.#intake.keepWaitingTopics()
     for (const wake of this.#metadataWaiters) wake()
     this.#sender.wake()
     if (changes.length > 0) {
@@ -349,6 +352,16 @@ export class Producer<K = Payload, V = Payload> {
         })),
       )
     }
+  }
+
+  /** Brings what is known of a topic to its queues; a topic that is not known (any more) has to be asked for again. */
+  #takeMetadata(name: string): void {
+    const { metadata } = this.#cluster
+    const topic = metadata.topic(name)
+    if (topic === undefined) this.#accumulator.updateTopic(name, [], [])
+    else this.#accumulator.updateTopic(name, topic.partitions, topic.availablePartitions)
+    const error = metadata.topicError(name)
+    if (error?.retriable === false) this.#sender.failTopic(name, error)
   }
 
   /** An error that will not pass by itself: what waits for metadata fails with it. */
@@ -388,23 +401,29 @@ export class Producer<K = Payload, V = Payload> {
   #within<T>(deadline: number, promise: Promise<T>): Promise<T> {
     const { clock } = this.#seams
     return new Promise((resolve, reject) => {
-      const timer = clock.setTimer(Math.max(0, deadline - clock.now()), () => reject(this.#unreachable(undefined)))
+      const timer = clock.setTimer(Math.max(0, deadline - clock.now()), () =>
+        reject(this.#unreachable(undefined)),
+      )
       promise.then(resolve, reject).finally(() => timer.cancel())
     })
   }
 
   #unreachable(cause: KafkaError | undefined): TimeoutError {
     const said = this.#cluster.lastErrors() || cause?.message || 'no broker answered'
-    return new TimeoutError(`no answer from the cluster within ${this.#config.maxBlockMs} ms (maxBlockMs): ${said}`, {
-      cause,
-    })
+    return new TimeoutError(
+      `no answer from the cluster within ${this.#config.maxBlockMs} ms (maxBlockMs): ${said}`,
+      {
+        cause,
+      },
+    )
   }
 }
 
-/** The same error for a record whose append is open, or is not. */
-function withOutcome(error: KafkaError, mayHaveBeenWritten: boolean): KafkaError {
-  if (error.mayHaveBeenWritten === mayHaveBeenWritten) return error
-  const { code, errno, retriable, fatal, abortable } = error
-  const ErrorClass = error.constructor as typeof KafkaError
-  return new ErrorClass(error.message, { code, errno, retriable, fatal, abortable, mayHaveBeenWritten, cause: error })
+function notInTime(timeoutMs: number, mayHaveBeenWritten: boolean): ProducerClosedError {
+  return new ProducerClosedError(
+    `the producer was closed before the record was acknowledged (timeoutMs ${timeoutMs})`,
+    {
+      mayHaveBeenWritten,
+    },
+  )
 }

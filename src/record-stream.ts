@@ -1,7 +1,6 @@
 /** Records as a stream, with backpressure: what `producer.writable()` returns. */
 import { Writable } from 'node:stream'
-import type { RecordIntake, RecordTypes } from './producer/record-intake.js'
-import type { ProducerRecord } from './record.js'
+import type { RecordIntake, RecordTypes, TopicRecord } from './producer/record-intake.js'
 
 export class RecordStream extends Writable {
   readonly #intake: RecordIntake
@@ -27,13 +26,14 @@ export class RecordStream extends Writable {
    * for metadata, it is taken once this one is acknowledged: until then all of `bufferMemory` is under way anyway.
    */
   override _write(
-    record: ProducerRecord<unknown, unknown>,
+    record: TopicRecord & { readonly topic?: string },
     _encoding: BufferEncoding,
     taken: (error?: Error | null) => void,
   ): void {
     let isTaken = false
-    const topic = record.topic ?? this.#topic
-    this.#intake.send(topic, record, this.#types, (error) => {
+    // Where neither names a topic the intake says so.
+    const topic = (record.topic ?? this.#topic) as string
+    void this.#intake.send(topic, record, this.#types, (error) => {
       if (!isTaken) taken(error)
       else if (error !== null) this.destroy(error)
     })

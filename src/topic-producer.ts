@@ -19,7 +19,10 @@ export class TopicProducer<K = Payload, V = Payload> {
   /** As the producer's `send`, for this topic. */
   send(record: Omit<ProducerRecord<K, V>, 'topic'>): Promise<RecordMetadata>
   send(record: Omit<ProducerRecord<K, V>, 'topic'>, callback: DeliveryCallback): void
-  send(record: Omit<ProducerRecord<K, V>, 'topic'>, callback?: DeliveryCallback): Promise<RecordMetadata> | undefined {
+  send(
+    record: Omit<ProducerRecord<K, V>, 'topic'>,
+    callback?: DeliveryCallback,
+  ): Promise<RecordMetadata> | undefined {
     return this.#intake.send(this.name, record, this.#types, callback)
   }
 }

@@ -1,18 +1,15 @@
 /**
- * The way into the cluster: bootstrap, one connection per broker, and the loop that keeps metadata fresh. At most one
- * attempt per broker and one Metadata request are under way at any time; whoever asks meanwhile shares them.
+ * The way into the cluster: bootstrap, and one connection per broker. At most one attempt to connect to a broker is
+ * under way at any time; whoever asks meanwhile shares it.
  */
 import type { ResolvedConfig } from '../config.js'
 import { ConnectionError, KafkaError, ProducerClosedError } from '../errors.js'
-import { Metadata as MetadataApi, ZERO_UUID } from '../protocol/apis.js'
-import { brokerError } from '../protocol/error-codes.js'
 import { Backoff } from './backoff.js'
-import type { Clock, Timer } from './clock.js'
+import type { Clock } from './clock.js'
 import { Connection } from './connection.js'
+import { MetadataRefresh } from './metadata-refresh.js'
 import { Metadata, type TopicChange } from './metadata.js'
 import type { Address, Connect, Lookup } from './transport.js'
-
-const REBOOTSTRAP_REQUIRED = 129
 
 /** The options that concern connections and metadata. */
 export type NetworkConfig = Pick<
@@ -92,29 +89,13 @@ export class Cluster {
   readonly #random: () => number
   readonly #reconnectBackoff: Backoff
   readonly #setupTimeout: Backoff
-  readonly #retryBackoff: Backoff
+  readonly #refresh: MetadataRefresh
 
   /** Brokers by id, and bootstrap servers by ids from -1 downwards. */
   readonly #nodes = new Map<number, Node>()
   #bootstrapIds: Promise<readonly number[]> | undefined
   /** What each end point answered last, where that was a failure. */
   readonly #errors = new Map<string, string>()
-
-  /** Everything in use is to be asked for. */
-  #needsAll = false
-  /** These are to be asked for, at once. */
-  #needed = new Set<string>()
-  /** The topics of the request under way. */
-  #asked: ReadonlySet<string> = new Set()
-  #isAsking = false
-  /** Requests since the last one that brought something new, for back-off. */
-  #rounds = 0
-  /** Running time before which metadata is not asked for again, unless for a new topic. */
-  #notBefore = 0
-  /** Running time since which metadata is wanted in vain; undefined while it is not. */
-  #missingSince: number | undefined
-  #refreshTimer: Timer | undefined
-  #ageTimer: Timer | undefined
 
   #isClosed = false
   /** Sockets that are not gone yet. */
@@ -134,8 +115,21 @@ export class Cluster {
       config.socketConnectionSetupTimeoutMaxMs,
       random,
     )
-    this.#retryBackoff = new Backoff(config.retryBackoffMs, config.retryBackoffMaxMs, random)
-    this.metadata = new Metadata(config)
+    const metadata = new Metadata(config)
+    this.metadata = metadata
+    this.#refresh = new MetadataRefresh({
+      metadata,
+      config,
+      clock: options.clock,
+      random,
+      anyConnection: () => this.anyConnection(),
+      rebootstrap: (reason) => this.#forgetNodes(reason),
+      onAnswer: (from, changes) => {
+        this.#matchNodes(from)
+        options.onMetadata?.(changes)
+      },
+      onError: (error) => options.onMetadataError?.(error),
+    })
   }
 
   // Connections
@@ -201,15 +195,12 @@ export class Cluster {
   /** Ends all connections and attempts, fulfilled when no timer and no socket is left. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#refreshTimer?.cancel()
-    this.#ageTimer?.cancel()
+    this.#refresh.close()
     for (const end of this.#pauses) end()
     const connections = [...this.#connections]
     for (const connection of connections) connection.close(closedError())
     await Promise.all(connections.map((connection) => connection.closed))
   }
-
-  // Metadata
 
   /**
    * Metadata of a topic is wanted (it counts as used), or of all topics in use. Costs little when repeated: all that is
@@ -218,129 +209,18 @@ export class Cluster {
    * until every topic in use is there, or refused for good.
    */
   requestMetadataUpdate(topic?: string): void {
-    if (this.#isClosed) return
-    if (topic === undefined) this.#needsAll = true
-    else {
-      const isNew = this.metadata.topic(topic) === undefined && this.metadata.topicError(topic) === undefined
-      this.metadata.use(topic)
-      this.metadata.forgetRefusal(topic)
-      if (!isNew) this.#needsAll = true
-      else if (!this.#asked.has(topic)) this.#needed.add(topic)
-    }
-    const quietFor = this.#clock.now() - this.#notBefore
-    if (!this.#isAsking && quietFor > this.#config.retryBackoffMaxMs) this.#rounds = 0
-    this.#scheduleRefresh()
+    this.#refresh.request(topic)
   }
 
-  #scheduleRefresh(): void {
-    if (this.#isAsking || this.#isClosed) return
-    if (!this.#needsAll && this.#needed.size === 0) return
-    const wait = this.#needed.size > 0 ? 0 : this.#notBefore - this.#clock.now()
-    this.#refreshTimer?.cancel()
-    if (wait > 0) this.#refreshTimer = this.#clock.setTimer(wait, () => void this.#refresh())
-    else void this.#refresh()
-  }
+  // Nodes
 
-  async #refresh(): Promise<void> {
-    this.#isAsking = true
-    this.#missingSince ??= this.#clock.now()
-    try {
-      if (this.#isTimeToRebootstrap()) this.#rebootstrap('no metadata came for too long')
-      const hasNews = await this.#ask(await this.anyConnection())
-      this.#rounds = hasNews ? 0 : this.#rounds + 1
-    } catch (error) {
-      this.#onRefreshFailed(error)
-    } finally {
-      this.#isAsking = false
-      this.#asked = new Set()
-    }
-    this.#notBefore = this.#clock.now() + this.#retryBackoff.delay(this.#rounds)
-    this.#scheduleRefresh()
-  }
-
-  /** True when the answer brought something new. */
-  async #ask(connection: Connection): Promise<boolean> {
-    const isAll = this.#needsAll
-    this.metadata.expire(this.#clock.now())
-    const asked = new Set(isAll ? this.metadata.topics : this.#needed)
-    this.#asked = asked
-    this.#needsAll = false
-    this.#needed = new Set()
-    try {
-      // No topics at all is an empty array, which from version 1 on asks for the brokers alone.
-      const response = await connection.request(MetadataApi, {
-        topics: [...asked].map((name) => ({ topicId: ZERO_UUID, name })),
-        allowAutoTopicCreation: true,
-        includeClusterAuthorizedOperations: false,
-        includeTopicAuthorizedOperations: false,
-      })
-      if (response.errorCode !== 0) throw brokerError(response.errorCode, 'metadata')
-      const changes = this.metadata.update(response, asked)
-      if (changes === undefined) {
-        const error = new ConnectionError(`${connection.host}:${connection.port} knows no brokers (yet)`)
-        // Others may know more.
-        connection.close(error)
-        throw error
-      }
-      this.#missingSince = undefined
-      if (isAll || this.#ageTimer === undefined) this.#watchAge()
-      this.#matchNodes(connection)
-      for (const name of asked) {
-        if (this.metadata.isUnsettled(name)) this.#needsAll = true
-      }
-      this.#options.onMetadata?.(changes)
-      return changes.some(({ error }) => error === undefined)
-    } catch (error) {
-      // Still wanted, but with back-off: a topic is new only once.
-      this.#needsAll = true
-      throw error
-    }
-  }
-
-  #onRefreshFailed(error: unknown): void {
-    this.#rounds++
-    if (this.#isClosed) return
-    if (!(error instanceof KafkaError)) throw error
-    this.#config.logger.warn('metadata could not be fetched', { error: error.message, attempt: this.#rounds })
-    if (error.errno === REBOOTSTRAP_REQUIRED && this.#config.metadataRecoveryStrategy === 'rebootstrap') {
-      this.#rebootstrap('a broker asked for it')
-      return
-    }
-    this.#needsAll = error.retriable
-    if (!error.retriable) this.#needed.clear()
-    this.#options.onMetadataError?.(error)
-  }
-
-  #watchAge(): void {
-    this.#ageTimer?.cancel()
-    this.#ageTimer = this.#clock.setTimer(this.#config.metadataMaxAgeMs, () => this.requestMetadataUpdate(), {
-      background: true,
-    })
-  }
-
-  #isTimeToRebootstrap(): boolean {
-    const { metadataRecoveryStrategy, metadataRecoveryRebootstrapTriggerMs } = this.#config
-    return (
-      metadataRecoveryStrategy === 'rebootstrap' &&
-      this.metadata.brokers.size > 0 &&
-      this.#clock.now() - this.#missingSince! > metadataRecoveryRebootstrapTriggerMs
-    )
-  }
-
-  /** KIP-899, KIP-1102: as if nothing had been known but the bootstrap servers. */
-  #rebootstrap(why: string): void {
-    this.#config.logger.info('starting again from the bootstrap servers', { why })
-    this.metadata.forgetBrokers()
-    this.#missingSince = this.#clock.now()
-    this.#needsAll = true
+  /** Ends every connection; attempts under way find themselves unwanted. */
+  #forgetNodes(reason: KafkaError): void {
     this.#bootstrapIds = undefined
-    const reason = new ConnectionError(`starting again from the bootstrap servers: ${why}`)
     const nodes = [...this.#nodes.values()]
     this.#nodes.clear()
     for (const node of nodes) node.connection?.close(reason)
   }
-
-  // Nodes
 
   #node(id: number, endpoint: Endpoint): Node {
     let node = this.#nodes.get(id)

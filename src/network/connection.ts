@@ -4,17 +4,12 @@
  * that is in flight on it.
  */
 import type { Duplex } from 'node:stream'
-import {
-  ConnectionError,
-  KafkaError,
-  ProtocolError,
-  TimeoutError,
-  UnsupportedVersionError,
-} from '../errors.js'
+import { ConnectionError, KafkaError, ProtocolError, TimeoutError } from '../errors.js'
 import { ApiVersions } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
 import type { Api, ResponseOf } from '../protocol/schema.js'
 import { Reader } from '../protocol/wire.js'
+import { BrokerVersions } from './broker-versions.js'
 import type { Clock, Timer } from './clock.js'
 import { FrameReader } from './frame-reader.js'
 import type { Address, Connect } from './transport.js'
@@ -96,8 +91,7 @@ export class Connection {
   #socket: Duplex | undefined
   #isCorked = false
   #correlationId = 0
-  #apis = new Map<number, { readonly min: number; readonly max: number }>()
-  #features = new Map<string, number>()
+  #versions: BrokerVersions | undefined
 
   /** Written, in order, and an answer is due. */
   readonly #awaiting: Pending[] = []
@@ -206,20 +200,14 @@ export class Connection {
   }
 
   /** The highest version of an API that both sides speak; throws UnsupportedVersionError that names both ranges. */
-  version<Req, Res>(api: Api<Req, Res>, maxVersion: number = api.maxVersion): number {
-    const broker = this.#apis.get(api.key)
-    const version = Math.min(api.maxVersion, maxVersion, broker?.max ?? -1)
-    if (broker !== undefined && version >= api.minVersion && version >= broker.min) return version
-    const ours = Math.min(api.maxVersion, maxVersion)
-    throw new UnsupportedVersionError(
-      `${api.name}: this client speaks versions ${api.minVersion} to ${ours}, ${this.#peer()} ` +
-        (broker === undefined ? 'does not know this API' : `${broker.min} to ${broker.max}`),
-    )
+  version<Req, Res>(api: Api<Req, Res>, maxVersion?: number): number {
+    if (this.#versions === undefined) throw this.#unusable()
+    return this.#versions.highest(api, this.#peer(), maxVersion)
   }
 
   /** The level of a feature that is in force in the cluster, such as 'transaction.version'; 0 when it is not. */
   finalizedFeature(name: string): number {
-    return this.#features.get(name) ?? 0
+    return this.#versions?.feature(name) ?? 0
   }
 
   /**
@@ -305,29 +293,18 @@ export class Connection {
 
   /** Version 4, unless the broker knows less: then it answers in version 0 what it does know (KIP-511). */
   async #negotiate(): Promise<void> {
-    let version = ApiVersions.maxVersion
-    let response = await this.#askVersions(version)
+    let response = await this.#askVersions(ApiVersions.maxVersion)
     if (response.errorCode === UNSUPPORTED_VERSION) {
-      const range = response.apiKeys.find(({ apiKey }) => apiKey === ApiVersions.key)
+      const isNamed = response.apiKeys.some(({ apiKey }) => apiKey === ApiVersions.key)
       // Brokers before 2.4 do not say what they know; all know version 0.
-      version = range === undefined ? 0 : Math.min(ApiVersions.maxVersion, range.maxVersion)
-      if (version < ApiVersions.minVersion || version < (range?.minVersion ?? 0)) {
-        throw new UnsupportedVersionError(
-          `ApiVersions: this client speaks versions ${ApiVersions.minVersion} to ${ApiVersions.maxVersion}, ` +
-            `${this.#peer()} ${range?.minVersion} to ${range?.maxVersion}`,
-        )
-      }
+      const version = isNamed ? new BrokerVersions(response).highest(ApiVersions, this.#peer()) : 0
       response = await this.#askVersions(version)
     }
     if (response.errorCode !== 0) {
       const cause = brokerError(response.errorCode, `ApiVersions to ${this.#peer()}`)
       throw new ConnectionError(cause.message, { cause })
     }
-    for (const { apiKey, minVersion, maxVersion } of response.apiKeys) {
-      this.#apis.set(apiKey, { min: minVersion, max: maxVersion })
-    }
-    for (const { name, maxVersionLevel } of response.finalizedFeatures)
-      this.#features.set(name, maxVersionLevel)
+    this.#versions = new BrokerVersions(response)
   }
 
   #askVersions(version: number): Promise<ResponseOf<typeof ApiVersions>> {

@@ -24,7 +24,10 @@ export class BufferPool {
     this.#usedBytes += capacity
     if (capacity !== this.#pooledSize) {
       // An unusual size pushes kept buffers out, so that what is used and what is kept never exceed the budget.
-      while (this.#usedBytes + this.#free.length * this.#pooledSize > this.totalBytes && this.#free.length > 0) {
+      while (
+        this.#usedBytes + this.#free.length * this.#pooledSize > this.totalBytes &&
+        this.#free.length > 0
+      ) {
         this.#free.pop()
       }
       return Buffer.allocUnsafeSlow(capacity)

@@ -57,7 +57,10 @@ export class DeadlineQueue<T> {
     return first.item
   }
 
-  *[Symbol.iterator](): Generator<T> {
-    for (let entry = this.#first; entry !== null; entry = entry.next) yield entry.item
+  /** Everything, in order, as it is now. */
+  get all(): T[] {
+    const items: T[] = []
+    for (let entry = this.#first; entry !== null; entry = entry.next) items.push(entry.item)
+    return items
   }
 }

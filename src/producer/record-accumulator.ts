@@ -79,8 +79,8 @@ export class RecordAccumulator {
     return this.#incomplete.size
   }
 
-  get incomplete(): Iterable<ProducerBatch> {
-    return this.#incomplete
+  get incomplete(): ProducerBatch[] {
+    return this.#incomplete.all
   }
 
   /** The next time at which something is due by itself: a linger, a back-off or a delivery timeout. */
@@ -88,6 +88,14 @@ export class RecordAccumulator {
     return Math.min(this.#lingering.nextAt, this.#backoffs.nextAt, this.#incomplete.nextAt)
   }
 
+  get topicNames(): Iterable<string> {
+    return this.#topics.keys()
+  }
+
+  /**
+   * The queues of a topic. They stay for the producer's life, however long nothing is sent: a partition that began again
+   * at sequence 0 would be taken for a duplicate.
+   */
   topic(name: string): TopicQueues {
     let topic = this.#topics.get(name)
     if (topic === undefined) {
@@ -247,7 +255,10 @@ export class RecordAccumulator {
       const queue = ready.first!
       const batch = queue.head
       const goes =
-        !isStale(queue, nodeId) && batch !== null && this.#isSendable(batch, now) && gate.mayDrain(queue, batch)
+        !isStale(queue, nodeId) &&
+        batch !== null &&
+        this.#isSendable(batch, now) &&
+        gate.mayDrain(queue, batch)
       if (goes && batches.length > 0 && bytes + batch.records.size > maxBytes) break
       ready.shift()
       if (queue.leader === nodeId) queue.isListed = false
@@ -312,7 +323,10 @@ export class RecordAccumulator {
     const parts = [0, 1].map((part) => {
       const buffer = this.pool.allocateBeyond(batch.records.size + 10 * recordCount)
       const half = this.#track(
-        new ProducerBatch(batch.queue, buffer, batch.generation, batch, { ordinal: ordinal + part * span, span }),
+        new ProducerBatch(batch.queue, buffer, batch.generation, batch, {
+          ordinal: ordinal + part * span,
+          span,
+        }),
       )
       batch.moveRecordsTo(half, ends[part]!, ends[part + 1]!)
       half.isClosed = true
@@ -345,7 +359,8 @@ export class RecordAccumulator {
 
   #assertFits(queue: PartitionQueue, sizeBound: number): void {
     const { bufferMemory, maxRequestSize } = this.#config
-    const [name, limit] = maxRequestSize <= bufferMemory ? ['maxRequestSize', maxRequestSize] : ['bufferMemory', bufferMemory]
+    const [name, limit] =
+      maxRequestSize <= bufferMemory ? ['maxRequestSize', maxRequestSize] : ['bufferMemory', bufferMemory]
     if (sizeBound <= limit) return
     throw new RecordTooLargeError(
       `a record of up to ${sizeBound} bytes for topic ${queue.topic} is larger than ${name} (${limit})`,
@@ -362,7 +377,11 @@ export class RecordAccumulator {
   }
 
   #endLinger(now: number): void {
-    for (let batch = this.#lingering.takeDue(now); batch !== undefined; batch = this.#lingering.takeDue(now)) {
+    for (
+      let batch = this.#lingering.takeDue(now);
+      batch !== undefined;
+      batch = this.#lingering.takeDue(now)
+    ) {
       batch.lingering = null
       this.markReady(batch.queue)
     }

@@ -5,12 +5,7 @@
  * Hot path: `send`, `#accept` and `#append` allocate nothing for a record beside its promise.
  */
 import type { ResolvedConfig } from '../config.js'
-import {
-  BufferExhaustedError,
-  KafkaError,
-  SerializationError,
-  TimeoutError,
-} from '../errors.js'
+import { BufferExhaustedError, KafkaError, SerializationError, TimeoutError } from '../errors.js'
 import type { Clock } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
 import { keyHash, partitionForKey, type Partitioner } from '../partitioner.js'
@@ -65,7 +60,10 @@ export interface RecordIntakeParts {
 /** A promise's functions, caught by one executor for all promises: a closure for each would cost more than the rest. */
 let resolvePromise!: (metadata: RecordMetadata) => void
 let rejectPromise!: (error: KafkaError) => void
-const catchFunctions = (resolve: (metadata: RecordMetadata) => void, reject: (error: KafkaError) => void): void => {
+const catchFunctions = (
+  resolve: (metadata: RecordMetadata) => void,
+  reject: (error: KafkaError) => void,
+): void => {
   resolvePromise = resolve
   rejectPromise = reject
 }
@@ -80,8 +78,6 @@ export class RecordIntake {
   readonly #parts: RecordIntakeParts
   readonly #interception: Interception | null
   #lastTopic: TopicQueues | null = null
-  /** Where the last record went. */
-  #lastQueue: PartitionQueue | null = null
 
   constructor(parts: RecordIntakeParts) {
     this.#parts = parts
@@ -117,19 +113,24 @@ export class RecordIntake {
     const topic = accumulator.topic(topicName)
     const error = cluster.metadata.topicError(topicName)
     if (error?.retriable === false) {
-      for (const record of [...this.waiting]) if (record.topic === topic) this.#drop(record, error)
+      for (const record of this.waiting.all) if (record.topic === topic) this.#drop(record, error)
     }
     this.waiting.advanceTopic(topic)
   }
 
+  /** Topics that records wait for stay in use, however long that takes. */
+  keepWaitingTopics(): void {
+    for (const topic of this.waiting.topics) this.#parts.cluster.metadata.use(topic.name)
+  }
+
   /** Metadata cannot be had: what waits for it fails. */
   failWaitingForMetadata(error: KafkaError): void {
-    for (const record of [...this.waiting]) if (record.topic.partitionCount === 0) this.#drop(record, error)
+    for (const record of this.waiting.all) if (record.topic.partitionCount === 0) this.#drop(record, error)
   }
 
   /** Fails everything that waits. */
   failAll(error: KafkaError): void {
-    for (const record of [...this.waiting]) this.#drop(record, error)
+    for (const record of this.waiting.all) this.#drop(record, error)
   }
 
   /** Tells the interceptors that the producer has closed. */
@@ -180,7 +181,20 @@ export class RecordIntake {
         this.#wait('metadata', topic, types, record, timestamp, key, value, headers, settle, reject, promise)
       } else if (
         this.waiting.areWaitingForRoom ||
-        !this.#append(topic, types.partitioner, record.partition, null, timestamp, key, value, headers, record, settle, reject, promise)
+        this.#append(
+          topic,
+          types.partitioner,
+          record.partition,
+          null,
+          timestamp,
+          key,
+          value,
+          headers,
+          record,
+          settle,
+          reject,
+          promise,
+        ) === null
       ) {
         this.#wait('room', topic, types, record, timestamp, key, value, headers, settle, reject, promise)
         this.#parts.accumulator.makeLingeringDue()
@@ -191,7 +205,7 @@ export class RecordIntake {
   }
 
   /**
-   * Chooses the partition and puts the record into its batch; false when there is no room. Throws for a record that can
+   * Chooses the partition and puts the record into its batch; null when there is no room. Throws for a record that can
    * never be sent. `sentAtMs` is null for a record that did not have to wait.
    */
   #append(
@@ -207,7 +221,7 @@ export class RecordIntake {
     settle: Settle,
     reject: RejectPromise,
     promise: HandledPromise,
-  ): boolean {
+  ): PartitionQueue | null {
     const { accumulator } = this.#parts
     let keyBytes: Uint8Array | null = null
     let keySize = -1
@@ -227,16 +241,36 @@ export class RecordIntake {
 
     if (chosen !== -1) {
       const queue = topic.partitions[chosen]!
-      this.#lastQueue = queue
-      const added = accumulator.append(queue, sentAtMs, timestamp, keyBytes, keySize, value, headers, settle, reject, promise)
-      return added > 0
+      const added = accumulator.append(
+        queue,
+        sentAtMs,
+        timestamp,
+        keyBytes,
+        keySize,
+        value,
+        headers,
+        settle,
+        reject,
+        promise,
+      )
+      return added > 0 ? queue : null
     }
     const queue = this.#stickyQueue(topic)
-    this.#lastQueue = queue
-    const added = accumulator.append(queue, sentAtMs, timestamp, keyBytes, keySize, value, headers, settle, reject, promise)
-    if (added === 0) return false
+    const added = accumulator.append(
+      queue,
+      sentAtMs,
+      timestamp,
+      keyBytes,
+      keySize,
+      value,
+      headers,
+      settle,
+      reject,
+      promise,
+    )
+    if (added === 0) return null
     topic.sticky.appended(added, queue.open === null, topic)
-    return true
+    return queue
   }
 
   #stickyQueue(topic: TopicQueues): PartitionQueue {
@@ -257,19 +291,26 @@ export class RecordIntake {
     headers: Headers | undefined,
     original: Pick<TopicRecord, 'key' | 'value'>,
   ): number {
-    const chosen = partitioner(
-      {
-        topic: topic.name,
-        key: original.key ?? null,
-        value: original.value,
-        keyBytes: bytesOf(key),
-        valueBytes: bytesOf(value),
-        headers,
-      },
-      topic,
-    )
-    if (chosen === -1) return -1
-    return this.#existing(topic, chosen)
+    let chosen: number
+    try {
+      chosen = partitioner(
+        {
+          topic: topic.name,
+          key: original.key ?? null,
+          value: original.value,
+          keyBytes: bytesOf(key),
+          valueBytes: bytesOf(value),
+          headers,
+        },
+        topic,
+      )
+    } catch (error) {
+      throw new KafkaError(`the partitioner threw for a record of topic ${topic.name}: ${messageOf(error)}`, {
+        code: 'PARTITIONER_FAILED',
+        cause: error,
+      })
+    }
+    return chosen === -1 ? -1 : this.#existing(topic, chosen)
   }
 
   #existing(topic: TopicQueues, partition: number): number {
@@ -284,7 +325,8 @@ export class RecordIntake {
   #topic(name: string): TopicQueues {
     if (typeof name !== 'string' || !/^[a-zA-Z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..') {
       throw brokerError(INVALID_TOPIC_EXCEPTION, `topic ${JSON.stringify(name)}`, {
-        message: 'a name has 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", and is neither "." nor ".."',
+        message:
+          'a name has 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", and is neither "." nor ".."',
       })
     }
     this.#lastTopic = this.#parts.accumulator.topic(name)
@@ -360,7 +402,19 @@ export class RecordIntake {
     reject: RejectPromise,
     promise: HandledPromise,
   ): void {
-    const waiting = this.#wait('serializer', topic, types, record, timestamp, null, null, undefined, settle, reject, promise)
+    const waiting = this.#wait(
+      'serializer',
+      topic,
+      types,
+      record,
+      timestamp,
+      null,
+      null,
+      undefined,
+      settle,
+      reject,
+      promise,
+    )
     Promise.all([key, value]).then(
       ([keyDone, valueDone]) => {
         if (waiting.isGone) return
@@ -386,8 +440,9 @@ export class RecordIntake {
   #place(record: WaitingRecord): boolean {
     const { accumulator } = this.#parts
     const { topic } = record
+    let queue: PartitionQueue | null
     try {
-      const isPlaced = this.#append(
+      queue = this.#append(
         topic,
         record.partitioner,
         record.partition,
@@ -401,18 +456,19 @@ export class RecordIntake {
         record.reject,
         record.promise,
       )
-      if (!isPlaced) return false
+      if (queue === null) return false
     } catch (error) {
       this.#drop(record, asKafkaError(error))
       return true
     }
     this.waiting.remove(record)
-    accumulator.joinGeneration(this.#lastQueue!, record.generation)
+    accumulator.joinGeneration(queue, record.generation)
     accumulator.flushes.leave(record.generation)
     return true
   }
 
   #drop(record: WaitingRecord, error: KafkaError): void {
+    if (record.isGone) return
     const isFirstInLine = record.waitsFor !== 'room'
     this.waiting.remove(record)
     const { settle, reject, promise, topic } = record
@@ -495,8 +551,9 @@ function serialize(
 
 function serializerFailed(error: unknown, topic: string): KafkaError {
   if (error instanceof KafkaError) return error
-  const message = error instanceof Error ? error.message : String(error)
-  return new SerializationError(`a serializer for topic ${topic} failed: ${message}`, { cause: error })
+  return new SerializationError(`a serializer for topic ${topic} failed: ${messageOf(error)}`, {
+    cause: error,
+  })
 }
 
 function assertPayload(payload: unknown, topic: string, part: 'key' | 'value'): asserts payload is Payload {
@@ -509,8 +566,11 @@ function assertPayload(payload: unknown, topic: string, part: 'key' | 'value'): 
 
 function asKafkaError(error: unknown): KafkaError {
   if (error instanceof KafkaError) return error
-  const message = error instanceof Error ? error.message : String(error)
-  return new SerializationError(`the record cannot be sent: ${message}`, { cause: error })
+  return new SerializationError(`the record cannot be sent: ${messageOf(error)}`, { cause: error })
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function bytesOf(payload: Payload): Uint8Array | null {

@@ -15,7 +15,12 @@ export interface Seams {
 
 export const seamsKey = Symbol('kafka-producer seams')
 
-const systemSeams: Seams = { clock: systemClock, connect: tcpConnect, lookup: systemLookup, random: Math.random }
+const systemSeams: Seams = {
+  clock: systemClock,
+  connect: tcpConnect,
+  lookup: systemLookup,
+  random: Math.random,
+}
 
 export function seamsOf(config: object): Seams {
   return { ...systemSeams, ...(config as { readonly [seamsKey]?: Partial<Seams> })[seamsKey] }

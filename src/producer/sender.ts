@@ -4,7 +4,14 @@
  * one timer until the next deadline.
  */
 import type { ResolvedConfig } from '../config.js'
-import { KafkaError, ProtocolError, RecordTooLargeError, TimeoutError, UnsupportedVersionError } from '../errors.js'
+import {
+  type KafkaError,
+  ProtocolError,
+  RecordTooLargeError,
+  TimeoutError,
+  UnsupportedVersionError,
+  withOutcome,
+} from '../errors.js'
 import type { Backoff } from '../network/backoff.js'
 import type { Clock, Timer } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
@@ -28,7 +35,13 @@ const LAST_VERSION_WITH_NAMES = 12
 
 export type SenderConfig = Pick<
   ResolvedConfig,
-  'acks' | 'maxInFlightRequestsPerConnection' | 'maxRequestSize' | 'requestTimeoutMs' | 'deliveryTimeoutMs' | 'retries' | 'logger'
+  | 'acks'
+  | 'maxInFlightRequestsPerConnection'
+  | 'maxRequestSize'
+  | 'requestTimeoutMs'
+  | 'deliveryTimeoutMs'
+  | 'retries'
+  | 'logger'
 >
 
 export interface SenderParts {
@@ -97,7 +110,15 @@ export class Sender {
 
   /** Fails every batch that is not settled with the error that it is given. */
   failAll(errorOf: (batch: ProducerBatch) => KafkaError): void {
-    for (const batch of [...this.#parts.accumulator.incomplete]) this.#giveUp(batch, errorOf(batch))
+    for (const batch of this.#parts.accumulator.incomplete) this.#giveUp(batch, errorOf(batch))
+  }
+
+  /** Fails the batches of a topic that cannot be used, except those that a broker has to answer for. */
+  failTopic(topic: string, error: KafkaError): void {
+    for (const batch of this.#parts.accumulator.incomplete) {
+      if (batch.queue.topic === topic && !batch.isOnWire)
+        this.#giveUp(batch, withOutcome(error, batch.maybeWritten))
+    }
   }
 
   #run(): void {
@@ -114,7 +135,8 @@ export class Sender {
 
   #sleep(now: number): void {
     const due = this.#parts.accumulator.nextDeadline
-    if (due >= this.#timerDue) return
+    // A timer that is early finds nothing due and sleeps on; one that nothing waits for would keep the process awake.
+    if (due >= this.#timerDue && due !== Infinity) return
     this.#timer?.cancel()
     this.#timer = null
     this.#timerDue = due
@@ -128,7 +150,11 @@ export class Sender {
 
   #expire(now: number): void {
     const { accumulator } = this.#parts
-    for (let batch = accumulator.takeExpired(now); batch !== undefined; batch = accumulator.takeExpired(now)) {
+    for (
+      let batch = accumulator.takeExpired(now);
+      batch !== undefined;
+      batch = accumulator.takeExpired(now)
+    ) {
       this.#giveUp(batch, this.#timeout(batch))
     }
   }
@@ -206,14 +232,16 @@ export class Sender {
       counters.recordsSent += batch.recordCount
     }
     counters.requests++
-    let hasAllIds = true
     const topicData = [...byTopic].map(([name, ofTopic]) => {
       cluster.metadata.use(name)
       const topicId = cluster.metadata.topic(name)?.id ?? ZERO_UUID
-      hasAllIds &&= topicId !== ZERO_UUID
-      const partitionData = ofTopic.map((batch) => ({ index: batch.queue.partition, records: batch.encode(false) }))
+      const partitionData = ofTopic.map((batch) => ({
+        index: batch.queue.partition,
+        records: batch.encode(false),
+      }))
       return { name, topicId, partitionData }
     })
+    const hasAllIds = topicData.every(({ topicId }) => topicId !== ZERO_UUID)
     const body: ProduceRequest = {
       transactionalId: null,
       acks: config.acks,
@@ -334,7 +362,8 @@ export class Sender {
         break
       case 'unknown-producer':
         // Without a log start offset the broker does not lead the partition any more; the next answer will tell.
-        if (answer.logStartOffset >= 0n && queue.sequences.isFirstInFlight(batch)) queue.sequences.mustRestart = true
+        if (answer.logStartOffset >= 0n && queue.sequences.isFirstInFlight(batch))
+          queue.sequences.mustRestart = true
         this.#retry(batch, error)
         break
       case 'split':
@@ -373,7 +402,10 @@ export class Sender {
     const where = `Produce of ${describe(batch)}`
     for (const { batchIndex, batchIndexErrorMessage } of answer.recordErrors) {
       const context = `${where}: record ${batchIndex} of ${batch.recordCount}`
-      bad.set(batchIndex, brokerError(answer.errorCode, context, { message: batchIndexErrorMessage ?? answer.errorMessage }))
+      bad.set(
+        batchIndex,
+        brokerError(answer.errorCode, context, { message: batchIndexErrorMessage ?? answer.errorMessage }),
+      )
     }
     const others = brokerError(answer.errorCode, where, {
       message: `the batch holds ${bad.size} invalid record(s), so none of it was written; this one may be sent again`,

@@ -41,7 +41,9 @@ export class SerializerCall implements SerializerContext {
 
 /** Headers as a list of pairs of its own. */
 export function pairsOf(headers: Headers): Pair[] {
-  return Array.isArray(headers) ? [...(headers as readonly Pair[])] : Object.entries(headers as Record<string, Payload>)
+  return Array.isArray(headers)
+    ? [...(headers as readonly Pair[])]
+    : Object.entries(headers as Record<string, Payload>)
 }
 
 export function isPromise(value: unknown): value is PromiseLike<unknown> {

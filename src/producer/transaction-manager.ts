@@ -123,10 +123,13 @@ export class TransactionManager implements DrainGate {
       const isFatal = error instanceof UnsupportedVersionError
       this.#failed(
         isFatal
-          ? new UnsupportedVersionError(`${error.message}; idempotence needs it (enableIdempotence: false goes without)`, {
-              fatal: true,
-              cause: error,
-            })
+          ? new UnsupportedVersionError(
+              `${error.message}; idempotence needs it (enableIdempotence: false goes without)`,
+              {
+                fatal: true,
+                cause: error,
+              },
+            )
           : error,
         attempts,
       )

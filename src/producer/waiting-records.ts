@@ -69,8 +69,13 @@ export class WaitingRecords {
     return this.#forRoom.length > 0
   }
 
-  [Symbol.iterator](): Iterator<WaitingRecord> {
-    return this.#deadlines[Symbol.iterator]()
+  /** Topics for which records wait that lack metadata or bytes. */
+  get topics(): Iterable<TopicQueues> {
+    return this.#byTopic.keys()
+  }
+
+  get all(): WaitingRecord[] {
+    return this.#deadlines.all
   }
 
   /** Whether a record of so many bytes may wait: all together count at most `maxBytes`, 256 extra for each. */

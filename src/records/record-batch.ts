@@ -117,7 +117,13 @@ export class RecordBatchBuilder {
    * here, so nothing has to be kept for it beside its bytes.
    */
   forEachRecord(visit: (record: RecordSummary, index: number) => void): void {
-    const record: RecordSummary = { start: 0, end: BATCH_HEADER_SIZE, timestamp: 0, keySize: -1, valueSize: -1 }
+    const record: RecordSummary = {
+      start: 0,
+      end: BATCH_HEADER_SIZE,
+      timestamp: 0,
+      keySize: -1,
+      valueSize: -1,
+    }
     cursor.buffer = this.buffer
     for (let i = 0; i < this.recordCount; i++) {
       cursor.at = record.start = record.end
@@ -218,7 +224,8 @@ function headersSize(headers: Headers): number {
   let size = 0
   if (Array.isArray(headers)) {
     size = varintSize(headers.length)
-    for (const [name, value] of headers as readonly (readonly [string, Payload])[]) size += headerSize(name, value)
+    for (const [name, value] of headers as readonly (readonly [string, Payload])[])
+      size += headerSize(name, value)
   } else {
     const names = Object.keys(headers)
     size = varintSize(names.length)
@@ -261,7 +268,8 @@ function varintSize(value: number): number {
 }
 
 function writeVarint(buffer: Buffer, at: number, value: number): number {
-  if (value !== (value | 0) || value > 0x3fffffff || value < -0x40000000) return writeWideVarint(buffer, at, value)
+  if (value !== (value | 0) || value > 0x3fffffff || value < -0x40000000)
+    return writeWideVarint(buffer, at, value)
   let zigzag = (value << 1) ^ (value >> 31)
   while (zigzag > 0x7f) {
     buffer[at++] = (zigzag & 0x7f) | 0x80

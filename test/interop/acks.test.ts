@@ -82,7 +82,8 @@ describeKafka('every kind of record', { brokers: 3 }, (kafka) => {
     await producer.close()
     expect(metadata.map(({ offset }) => offset)).toEqual([0n, 1n, 2n])
     const stored = await kafka().consume(topic)
-    expect(stored.map((r) => r.value)).toEqual([Buffer.from('before'), value, Buffer.from('after')])
+    expect(stored.map((r) => r.value?.length)).toEqual([6, value.length, 5])
+    expect(stored[1]?.value?.equals(value)).toBe(true)
   })
 
   test('callbacks get the same as promises, and a partition that does not exist is an error with their number', async () => {

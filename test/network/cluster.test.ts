@@ -568,11 +568,11 @@ describe('metadata', () => {
     brokers.topic('orders')
     const one = start()
     one.requestMetadataUpdate('orders')
-    await clock.advance(100)
+    await clock.advance(99)
     expect(one.metadata.topicError('orders')).toMatchObject({ code: 'UNKNOWN_TOPIC_OR_PARTITION' })
     await clock.advance(10_000)
-    // Attempts 1, 2, 4, 8 times the first pause, up to the longest.
-    expect(times).toEqual([0, 200, 600, 1400, 2400, 3400, 4400])
+    // The pauses double, up to the longest.
+    expect(times).toEqual([0, 100, 300, 700, 1500, 2500, 3500])
     expect(one.metadata.topic('orders')).toBeDefined()
     expect(changes.at(-1)).toMatchObject([{ error: undefined, newPartitionCount: 1 }])
   })
@@ -590,7 +590,7 @@ describe('metadata', () => {
       [1, 0],
       [1, 4],
     ])
-    await clock.advance(200)
+    await clock.advance(100)
     expect(one.metadata.topic('orders')?.availablePartitions).toEqual([0, 1])
     await clock.advance(10_000)
     expect(brokers.requests).toHaveLength(2)
@@ -627,15 +627,18 @@ describe('metadata', () => {
     await clock.advance(1)
     expect(brokers.requests).toHaveLength(2)
     one.requestMetadataUpdate('orders')
-    await clock.advance(199)
-    expect(brokers.requests).toHaveLength(2)
-    await clock.advance(1)
+    await clock.advance(100)
     expect(brokers.requests).toHaveLength(3)
+    one.requestMetadataUpdate('orders')
+    await clock.advance(199)
+    expect(brokers.requests).toHaveLength(3)
+    await clock.advance(1)
+    expect(brokers.requests).toHaveLength(4)
     // After a quiet time the first one need not wait, and the distance is the smallest again.
     await clock.advance(10_000)
     one.requestMetadataUpdate('orders')
     await settled()
-    expect(brokers.requests).toHaveLength(4)
+    expect(brokers.requests).toHaveLength(5)
   })
 
   test('is refreshed by age, for the topics in use only, and tells that a topic grew', async () => {

@@ -74,13 +74,7 @@ export function findAny(entries: readonly string[], inside: string): string[] {
     for (const property of type.getProperties()) {
       if (isPrivate(property)) continue
       // Of a static side, what Error or EventEmitter put there is theirs; an instance is ours with all it inherits.
-      if (
-        !isOurs(property) &&
-        type.symbol.valueDeclaration !== undefined &&
-        type.getConstructSignatures().length > 0
-      ) {
-        continue
-      }
+      if (!isOurs(property) && type.getConstructSignatures().length > 0) continue
       visit(checker.getTypeOfSymbol(property), `${at}.${property.name}`)
     }
     for (const signature of [...type.getCallSignatures(), ...type.getConstructSignatures()]) {

@@ -1,0 +1,189 @@
+/**
+ * Decides when metadata is asked for, and for which topics: those that are new at once, all that are in use by age and
+ * after errors, with back-off. At most one request is under way; whatever is wanted meanwhile goes into the next.
+ */
+import type { ResolvedConfig } from '../config.js'
+import { ConnectionError, KafkaError } from '../errors.js'
+import { Metadata as MetadataApi, ZERO_UUID } from '../protocol/apis.js'
+import { brokerError } from '../protocol/error-codes.js'
+import { Backoff } from './backoff.js'
+import type { Clock, Timer } from './clock.js'
+import type { Connection } from './connection.js'
+import type { Metadata, TopicChange } from './metadata.js'
+
+const REBOOTSTRAP_REQUIRED = 129
+
+export interface MetadataRefreshParts {
+  readonly metadata: Metadata
+  readonly config: Pick<
+    ResolvedConfig,
+    | 'logger'
+    | 'metadataMaxAgeMs'
+    | 'metadataRecoveryRebootstrapTriggerMs'
+    | 'metadataRecoveryStrategy'
+    | 'retryBackoffMs'
+    | 'retryBackoffMaxMs'
+  >
+  readonly clock: Clock
+  readonly random: () => number
+  /** Where to ask. */
+  readonly anyConnection: () => Promise<Connection>
+  /** All connections are to be ended, and the bootstrap servers asked next. */
+  readonly rebootstrap: (reason: KafkaError) => void
+  /** An answer was taken in. */
+  readonly onAnswer: (from: Connection, changes: readonly TopicChange[]) => void
+  readonly onError: (error: KafkaError) => void
+}
+
+export class MetadataRefresh {
+  readonly #parts: MetadataRefreshParts
+  readonly #backoff: Backoff
+
+  /** Everything in use is to be asked for. */
+  #needsAll = false
+  /** These are to be asked for, at once. */
+  #needed = new Set<string>()
+  /** The topics of the request under way. */
+  #asked: ReadonlySet<string> = new Set()
+  #isAsking = false
+  /** Requests since the last one that brought something new. */
+  #rounds = 0
+  /** Running time before which there is no further request, unless for a new topic. */
+  #notBefore = 0
+  /** Running time since which metadata is wanted in vain; undefined while it is not. */
+  #missingSince: number | undefined
+  #timer: Timer | undefined
+  #ageTimer: Timer | undefined
+  #isClosed = false
+
+  constructor(parts: MetadataRefreshParts) {
+    const { retryBackoffMs, retryBackoffMaxMs } = parts.config
+    this.#parts = parts
+    this.#backoff = new Backoff(retryBackoffMs, retryBackoffMaxMs, parts.random)
+  }
+
+  /** See `Cluster.requestMetadataUpdate`. */
+  request(topic?: string): void {
+    if (this.#isClosed) return
+    const { metadata, clock, config } = this.#parts
+    if (topic === undefined) this.#needsAll = true
+    else {
+      const isNew = metadata.topic(topic) === undefined && metadata.topicError(topic) === undefined
+      metadata.use(topic)
+      metadata.forgetRefusal(topic)
+      if (!isNew) this.#needsAll = true
+      else if (!this.#asked.has(topic)) this.#needed.add(topic)
+    }
+    const quietFor = clock.now() - this.#notBefore
+    if (!this.#isAsking && quietFor > config.retryBackoffMaxMs) this.#rounds = 0
+    this.#schedule()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    this.#ageTimer?.cancel()
+  }
+
+  #schedule(): void {
+    if (this.#isAsking || this.#isClosed) return
+    if (!this.#needsAll && this.#needed.size === 0) return
+    const { clock } = this.#parts
+    const wait = this.#needed.size > 0 ? 0 : this.#notBefore - clock.now()
+    this.#timer?.cancel()
+    if (wait > 0) this.#timer = clock.setTimer(wait, () => void this.#run())
+    else void this.#run()
+  }
+
+  async #run(): Promise<void> {
+    const { clock, anyConnection } = this.#parts
+    this.#isAsking = true
+    this.#missingSince ??= clock.now()
+    try {
+      if (this.#isMissingForTooLong()) this.#rebootstrap('no metadata came for too long')
+      const hasNews = await this.#ask(await anyConnection())
+      this.#rounds = hasNews ? 0 : this.#rounds + 1
+    } catch (error) {
+      this.#rounds++
+      this.#onFailure(error)
+    } finally {
+      this.#isAsking = false
+      this.#asked = new Set()
+    }
+    this.#notBefore = clock.now() + this.#backoff.delay(Math.max(0, this.#rounds - 1))
+    this.#schedule()
+  }
+
+  /** True when the answer brought something new. */
+  async #ask(connection: Connection): Promise<boolean> {
+    const { metadata, clock, onAnswer } = this.#parts
+    const isAll = this.#needsAll
+    metadata.expire(clock.now())
+    const asked = new Set(isAll ? metadata.topics : this.#needed)
+    this.#asked = asked
+    this.#needsAll = false
+    this.#needed = new Set()
+    // No topics at all is an empty array, which from version 1 on asks for the brokers alone.
+    const response = await connection.request(MetadataApi, {
+      topics: [...asked].map((name) => ({ topicId: ZERO_UUID, name })),
+      allowAutoTopicCreation: true,
+      includeClusterAuthorizedOperations: false,
+      includeTopicAuthorizedOperations: false,
+    })
+    if (response.errorCode !== 0) throw brokerError(response.errorCode, 'metadata')
+    const changes = metadata.update(response, asked)
+    if (changes === undefined) {
+      const error = new ConnectionError(`${connection.host}:${connection.port} knows no brokers (yet)`)
+      // Others may know more.
+      connection.close(error)
+      throw error
+    }
+    this.#missingSince = undefined
+    if (isAll || this.#ageTimer === undefined) this.#watchAge()
+    for (const name of asked) {
+      if (metadata.isUnsettled(name)) this.#needsAll = true
+    }
+    onAnswer(connection, changes)
+    return changes.some(({ error }) => error === undefined)
+  }
+
+  #onFailure(error: unknown): void {
+    if (this.#isClosed) return
+    if (!(error instanceof KafkaError)) throw error
+    const { config, onError } = this.#parts
+    config.logger.warn('metadata could not be fetched', { error: error.message, attempt: this.#rounds })
+    // What was asked for is still wanted, but with back-off: a topic is new only once.
+    this.#needed.clear()
+    this.#needsAll = error.retriable
+    if (error.errno === REBOOTSTRAP_REQUIRED && config.metadataRecoveryStrategy === 'rebootstrap') {
+      this.#rebootstrap('a broker asked for it')
+    } else {
+      onError(error)
+    }
+  }
+
+  #watchAge(): void {
+    const { clock, config } = this.#parts
+    this.#ageTimer?.cancel()
+    this.#ageTimer = clock.setTimer(config.metadataMaxAgeMs, () => this.request(), { background: true })
+  }
+
+  #isMissingForTooLong(): boolean {
+    const { clock, config, metadata } = this.#parts
+    return (
+      config.metadataRecoveryStrategy === 'rebootstrap' &&
+      metadata.brokers.size > 0 &&
+      clock.now() - this.#missingSince! > config.metadataRecoveryRebootstrapTriggerMs
+    )
+  }
+
+  /** KIP-899, KIP-1102: as if nothing had been known but the bootstrap servers. */
+  #rebootstrap(why: string): void {
+    const { clock, config, metadata, rebootstrap } = this.#parts
+    config.logger.info('starting again from the bootstrap servers', { why })
+    this.#missingSince = clock.now()
+    this.#needsAll = true
+    metadata.forgetBrokers()
+    rebootstrap(new ConnectionError(`starting again from the bootstrap servers: ${why}`))
+  }
+}
