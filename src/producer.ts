@@ -97,7 +97,7 @@ export class Producer<K = Payload, V = Payload> {
         this.#emit('deliveryError', error, { topic, partition })
       },
     }
-    this.#accumulator = new RecordAccumulator(this.#config, clock)
+    this.#accumulator = new RecordAccumulator(this.#config, clock, null)
     this.#cluster = new Cluster({
       config: this.#config,
       clock,
@@ -139,10 +139,10 @@ export class Producer<K = Payload, V = Payload> {
       backoff,
       observer,
       counters: this.#counters,
-      onRoom: () => this.#intake.waiting.advanceRoom(),
       onFatal: (error) => this.#fail(error),
     })
     this.#accumulator.onChange = () => this.#sender.wake()
+    this.#accumulator.onRoom = () => this.#intake.onRoom()
     this.#types = {
       keySerializer: this.#config.keySerializer,
       valueSerializer: this.#config.valueSerializer,

@@ -246,7 +246,6 @@ export class Connection {
     this.#closeReason = reason
     this.#awaiting.length = 0
     this.#held = []
-    this.#frames.stop()
     this.#timer?.cancel()
     this.#idleTimer?.cancel()
     // What was handed to the socket stays in #unwritten until the socket is done with it.
@@ -374,7 +373,7 @@ export class Connection {
     for (let i = 0; i < last; i++) socket.write(chunks[i])
     socket.write(chunks[last], (error) => {
       if (error === null || error === undefined) this.#letGo(pending)
-      // Otherwise 'close' follows, and only then is it certain that nobody reads the bytes any more.
+      // Otherwise 'error' and 'close' follow: the request failed, and the bytes are let go when the socket is gone.
     })
   }
 

@@ -23,7 +23,6 @@ export class FrameReader {
   #size = -1
   #gathered = Buffer.alloc(0)
   #length = 0
-  #isStopped = false
 
   constructor(maxSize: number, onFrame: OnFrame) {
     this.#maxSize = maxSize
@@ -38,7 +37,7 @@ export class FrameReader {
   /** Hands out every frame that ends within the chunk; throws ProtocolError on a size that cannot be one. */
   push(chunk: Buffer): void {
     let offset = 0
-    while (offset < chunk.length && !this.#isStopped) {
+    while (offset < chunk.length) {
       if (this.#size === -1) {
         if (this.#sizeLength > 0 || chunk.length - offset < 4) {
           this.#sizeBytes[this.#sizeLength++] = chunk[offset++]!
@@ -68,12 +67,6 @@ export class FrameReader {
         this.#onFrame(frame, 0, size)
       }
     }
-  }
-
-  /** Nothing is handed out any more, not even the rest of the chunk being read. */
-  stop(): void {
-    this.#isStopped = true
-    this.#gathered = Buffer.alloc(0)
   }
 
   #gather(chunk: Buffer, offset: number, length: number): void {

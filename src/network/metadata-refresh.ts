@@ -6,12 +6,11 @@ import type { ResolvedConfig } from '../config.js'
 import { ConnectionError, KafkaError } from '../errors.js'
 import { Metadata as MetadataApi, ZERO_UUID } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
+import { metadataReaction } from '../protocol/reactions.js'
 import { Backoff } from './backoff.js'
 import type { Clock, Timer } from './clock.js'
 import type { Connection } from './connection.js'
 import type { Metadata, TopicChange } from './metadata.js'
-
-const REBOOTSTRAP_REQUIRED = 129
 
 export interface MetadataRefreshParts {
   readonly metadata: Metadata
@@ -130,7 +129,10 @@ export class MetadataRefresh {
       includeClusterAuthorizedOperations: false,
       includeTopicAuthorizedOperations: false,
     })
-    if (response.errorCode !== 0) throw brokerError(response.errorCode, 'metadata')
+    if (response.errorCode !== 0) {
+      const retriable = metadataReaction(response.errorCode) === 'retry'
+      throw brokerError(response.errorCode, 'metadata', { retriable })
+    }
     const changes = metadata.update(response, asked)
     if (changes === undefined) {
       const error = new ConnectionError(`${connection.host}:${connection.port} knows no brokers (yet)`)
@@ -155,7 +157,11 @@ export class MetadataRefresh {
     // What was asked for is still wanted, but with back-off: a topic is new only once.
     this.#needed.clear()
     this.#needsAll = error.retriable
-    if (error.errno === REBOOTSTRAP_REQUIRED && config.metadataRecoveryStrategy === 'rebootstrap') {
+    if (
+      error.errno !== undefined &&
+      metadataReaction(error.errno) === 'rebootstrap' &&
+      config.metadataRecoveryStrategy === 'rebootstrap'
+    ) {
       this.#rebootstrap('a broker asked for it')
     } else {
       onError(error)

@@ -8,6 +8,7 @@ import type { Logger } from '../logger.js'
 import type { Metadata as MetadataApi } from '../protocol/apis.js'
 import { ZERO_UUID } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
+import { metadataReaction } from '../protocol/reactions.js'
 import type { ResponseOf } from '../protocol/schema.js'
 
 export type MetadataResponse = ResponseOf<typeof MetadataApi>
@@ -221,7 +222,9 @@ export class Metadata {
   #take(entry: Entry, row: TopicRow): void {
     const problem = row.errorCode === 0 ? nonsense(row) : undefined
     if (row.errorCode !== 0) {
-      entry.error = brokerError(row.errorCode, `metadata of topic ${entry.name}`)
+      entry.error = brokerError(row.errorCode, `metadata of topic ${entry.name}`, {
+        retriable: metadataReaction(row.errorCode) === 'retry',
+      })
       // A topic that may not be used any more; otherwise what is known may well be right: brokers hear late of topics.
       if (!entry.error.retriable) entry.topic = undefined
     } else if (problem !== undefined) {

@@ -1,16 +1,17 @@
 /**
  * The `bufferMemory` budget. A batch takes its buffer here and gives it back when nothing can touch the bytes any
- * more; buffers of the usual size are kept and used again.
+ * more; buffers of the usual sizes (a full batch, and that times a power of two) are kept and used again.
  */
 export class BufferPool {
   readonly totalBytes: number
-  readonly #pooledSize: number
-  readonly #free: Buffer[] = []
+  readonly #batchSize: number
+  readonly #free = new Map<number, Buffer[]>()
   #usedBytes = 0
+  #keptBytes = 0
 
-  constructor(totalBytes: number, pooledSize: number) {
+  constructor(totalBytes: number, batchSize: number) {
     this.totalBytes = totalBytes
-    this.#pooledSize = pooledSize
+    this.#batchSize = batchSize
   }
 
   get availableBytes(): number {
@@ -19,30 +20,48 @@ export class BufferPool {
 
   /** A buffer of at least `size` bytes, or null when the budget does not allow it now. */
   allocate(size: number): Buffer | null {
-    const capacity = Math.max(size, Math.min(this.#pooledSize, this.totalBytes))
+    const capacity = Math.max(size, this.#batchSize)
     if (this.#usedBytes + capacity > this.totalBytes) return null
-    this.#usedBytes += capacity
-    if (capacity !== this.#pooledSize) {
-      // An unusual size pushes kept buffers out, so that what is used and what is kept never exceed the budget.
-      while (
-        this.#usedBytes + this.#free.length * this.#pooledSize > this.totalBytes &&
-        this.#free.length > 0
-      ) {
-        this.#free.pop()
-      }
-      return Buffer.allocUnsafeSlow(capacity)
-    }
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(capacity)
+    return this.#take(capacity)
   }
 
   /** A buffer of `size` bytes even when that exceeds the budget: for what was accepted before and only moves. */
   allocateBeyond(size: number): Buffer {
-    this.#usedBytes += size
-    return Buffer.allocUnsafeSlow(size)
+    return this.#take(size)
   }
 
   release(buffer: Buffer): void {
-    this.#usedBytes -= buffer.length
-    if (buffer.length === this.#pooledSize) this.#free.push(buffer)
+    const size = buffer.length
+    this.#usedBytes -= size
+    if (!this.#isUsual(size)) return
+    const kept = this.#free.get(size)
+    if (kept === undefined) this.#free.set(size, [buffer])
+    else kept.push(buffer)
+    this.#keptBytes += size
+  }
+
+  #take(size: number): Buffer {
+    this.#usedBytes += size
+    const kept = this.#free.get(size)?.pop()
+    if (kept !== undefined) {
+      this.#keptBytes -= size
+      return kept
+    }
+    this.#makeRoom()
+    return Buffer.allocUnsafeSlow(size)
+  }
+
+  /** What is used and what is kept never exceed the budget together. */
+  #makeRoom(): void {
+    for (const [size, kept] of this.#free) {
+      while (this.#usedBytes + this.#keptBytes > this.totalBytes && kept.pop() !== undefined) {
+        this.#keptBytes -= size
+      }
+    }
+  }
+
+  #isUsual(size: number): boolean {
+    const times = size / this.#batchSize
+    return Number.isInteger(times) && (times & (times - 1)) === 0
   }
 }

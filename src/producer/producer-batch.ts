@@ -4,7 +4,13 @@
  */
 import type { KafkaError } from '../errors.js'
 import type { DeliveryCallback, RecordMetadata } from '../record.js'
-import { RecordBatchBuilder, type ProducerState, type RecordSummary } from '../records/record-batch.js'
+import {
+  BATCH_HEADER_SIZE,
+  RecordBatchBuilder,
+  type CompressedRecords,
+  type ProducerState,
+  type RecordSummary,
+} from '../records/record-batch.js'
 import type { Deadline } from './deadline-queue.js'
 import type { Generation } from './flush-generations.js'
 import type { PartitionQueue } from './partition-queue.js'
@@ -33,6 +39,8 @@ export class ProducerBatch {
   /** When its records have waited for `deliveryTimeoutMs`. */
   readonly deadlineMs: number
 
+  /** Takes no more records from this many bytes on. */
+  limit = 0
   /** No more records may be added. */
   isClosed = false
   /** Its records are settled. */
@@ -52,6 +60,11 @@ export class ProducerBatch {
   /** What the last attempt ended with; the cause when time runs out. */
   lastError: KafkaError | null = null
 
+  /** Its records as a codec made them; null where they go as they are. */
+  compressed: CompressedRecords | null = null
+  /** Whether the codec has still to be asked, is at work, or is done; without compression it is done from the start. */
+  compression: 'todo' | 'at-work' | 'done' = 'done'
+
   producerId = -1n
   producerEpoch = -1
   baseSequence = NO_SEQUENCE
@@ -62,7 +75,7 @@ export class ProducerBatch {
   next: ProducerBatch | null = null
   generation: Generation
 
-  #socketHolds = 0
+  #holds = 0
   #encoded: Uint8Array | null = null
   /** Three places a record: how to settle it, and for a promise its reject function and the promise. */
   readonly #settlers: (Settle | RejectPromise | HandledPromise)[] = []
@@ -91,6 +104,11 @@ export class ProducerBatch {
     return this.baseSequence !== NO_SEQUENCE
   }
 
+  /** Bytes on the wire; those of the open batch before compression. */
+  get wireSize(): number {
+    return this.compressed === null ? this.records.size : BATCH_HEADER_SIZE + this.compressed.bytes.length
+  }
+
   /** Joins a record that was just appended to `records` with what waits for it. */
   addSettler(settle: Settle, reject: RejectPromise, promise: HandledPromise): void {
     this.#settlers.push(settle, reject, promise)
@@ -112,22 +130,22 @@ export class ProducerBatch {
 
   /** The bytes to send; the same ones for every retry. */
   encode(isTransactional: boolean): Uint8Array {
-    this.#encoded ??= this.records.finish(this, isTransactional)
+    this.#encoded ??= this.records.finish(this, isTransactional, this.compressed)
     return this.#encoded
   }
 
-  /** The socket holds the bytes from here until `releaseFromSocket`. */
-  holdForSocket(): void {
-    this.#socketHolds++
+  /** Somebody reads the bytes from here until `letGo`: a socket, or a compressor off the main thread. */
+  hold(): void {
+    this.#holds++
   }
 
-  releaseFromSocket(): void {
-    this.#socketHolds--
+  letGo(): void {
+    this.#holds--
   }
 
-  /** Settled, answered, and let go of by every socket: the buffer may serve another batch (KAFKA-19012). */
+  /** Settled, answered, and let go of by all who read it: the buffer may serve another batch (KAFKA-19012). */
   get isReleasable(): boolean {
-    return this.isDone && !this.isOnWire && this.#socketHolds === 0 && !this.isReleased
+    return this.isDone && !this.isOnWire && this.#holds === 0 && !this.isReleased
   }
 
   /**

@@ -10,6 +10,7 @@ import { RecordTooLargeError } from '../errors.js'
 import type { Clock } from '../network/clock.js'
 import type { Headers, Payload } from '../record.js'
 import { singleRecordSizeBound } from '../records/record-batch.js'
+import type { BatchCompression } from './batch-compression.js'
 import { BufferPool } from './buffer-pool.js'
 import { DeadlineQueue } from './deadline-queue.js'
 import { Fifo } from './fifo.js'
@@ -52,8 +53,11 @@ export class RecordAccumulator {
   readonly flushes = new FlushGenerations()
   /** Called when there may be something to send or to wait for that there was not before. */
   onChange: () => void = () => {}
+  /** Called when memory was freed. */
+  onRoom: () => void = () => {}
   readonly #config: AccumulatorConfig
   readonly #clock: Pick<Clock, 'now'>
+  readonly #compression: BatchCompression | null
   /** The bytes of a full batch. */
   readonly #batchLimit: number
   readonly #topics = new Map<string, TopicQueues>()
@@ -67,8 +71,9 @@ export class RecordAccumulator {
   readonly #leaderless = new Set<PartitionQueue>()
   readonly #loadMeasuredAt = new WeakMap<TopicQueues, number>()
 
-  constructor(config: AccumulatorConfig, clock: Pick<Clock, 'now'>) {
+  constructor(config: AccumulatorConfig, clock: Pick<Clock, 'now'>, compression: BatchCompression | null) {
     this.#config = config
+    this.#compression = compression
     this.#clock = clock
     this.#batchLimit = Math.min(config.batchSize, config.maxRequestSize, config.bufferMemory)
     this.pool = new BufferPool(config.bufferMemory, this.#batchLimit)
@@ -124,11 +129,18 @@ export class RecordAccumulator {
   ): number {
     const open = queue.open
     if (open !== null) {
-      const before = open.records.size
-      if (open.records.tryAppend(this.#batchLimit, timestamp, key, keySize, value, headers)) {
+      const { records } = open
+      const before = records.size
+      const limit = open.limit
+      const isAdded =
+        records.tryAppend(Math.min(limit, records.buffer.length), timestamp, key, keySize, value, headers) ||
+        (limit > records.buffer.length &&
+          this.#grow(open) &&
+          records.tryAppend(Math.min(limit, records.buffer.length), timestamp, key, keySize, value, headers))
+      if (isAdded) {
         open.addSettler(settle, reject, promise)
-        if (open.records.size > this.#batchLimit - SMALLEST_RECORD) this.#close(open)
-        return open.records.size - before
+        if (records.size > limit - SMALLEST_RECORD) this.#close(open)
+        return records.size - before
       }
       this.#close(open)
     }
@@ -139,7 +151,7 @@ export class RecordAccumulator {
     const batch = this.#newBatch(queue, buffer, sentAtMs)
     batch.records.tryAppend(buffer.length, timestamp, key, keySize, value, headers)
     batch.addSettler(settle, reject, promise)
-    if (batch.records.size > this.#batchLimit - SMALLEST_RECORD) this.#close(batch)
+    if (batch.records.size > batch.limit - SMALLEST_RECORD) this.#close(batch)
     else if (this.#config.lingerMs === 0) this.markReady(queue)
     else batch.lingering = this.#lingering.add(batch, batch.createdMs + this.#config.lingerMs)
     this.onChange()
@@ -259,14 +271,14 @@ export class RecordAccumulator {
         batch !== null &&
         this.#isSendable(batch, now) &&
         gate.mayDrain(queue, batch)
-      if (goes && batches.length > 0 && bytes + batch.records.size > maxBytes) break
+      if (goes && batches.length > 0 && bytes + batch.wireSize > maxBytes) break
       ready.shift()
       if (queue.leader === nodeId) queue.isListed = false
       if (!goes) continue
       queue.remove(batch)
       this.#close(batch)
       batches.push(batch)
-      bytes += batch.records.size
+      bytes += batch.wireSize
       if (queue.head?.lingering === null) this.markReady(queue)
     }
     return batches
@@ -316,6 +328,7 @@ export class RecordAccumulator {
    * of a half and so on end at single records (KAFKA-8350).
    */
   split(batch: ProducerBatch): ProducerBatch[] {
+    this.#compression?.wasTooLarge(batch)
     const { recordCount, ordinal } = batch
     const span = batch.span / 2
     const middle = recordCount >>> 1
@@ -330,6 +343,7 @@ export class RecordAccumulator {
       )
       batch.moveRecordsTo(half, ends[part]!, ends[part + 1]!)
       half.isClosed = true
+      this.#compress(half)
       half.maybeWritten = batch.maybeWritten
       return half
     })
@@ -349,12 +363,12 @@ export class RecordAccumulator {
     this.release(batch)
   }
 
-  /** Frees the batch's memory if nothing can touch it any more; tells whether it did. */
-  release(batch: ProducerBatch): boolean {
-    if (!batch.isReleasable) return false
+  /** Frees the batch's memory if nothing can touch it any more. */
+  release(batch: ProducerBatch): void {
+    if (!batch.isReleasable) return
     batch.isReleased = true
     this.pool.release(batch.records.buffer)
-    return true
+    this.onRoom()
   }
 
   #assertFits(queue: PartitionQueue, sizeBound: number): void {
@@ -367,13 +381,30 @@ export class RecordAccumulator {
     )
   }
 
+  /** More room for a batch whose records compress well; false when there is none. */
+  #grow(batch: ProducerBatch): boolean {
+    const { records } = batch
+    const buffer = this.pool.allocate(records.buffer.length * 2)
+    if (buffer === null) return false
+    const old = records.buffer
+    records.growInto(buffer)
+    this.pool.release(old)
+    return true
+  }
+
   #isSendable(batch: ProducerBatch, now: number): boolean {
     if (batch.lingering !== null) return false
-    if (batch.retryAtMs <= now) return true
+    if (batch.retryAtMs <= now) return this.#isCompressed(batch)
     const { queue } = batch
     if (queue.backoff !== null) this.#backoffs.remove(queue.backoff)
     queue.backoff = this.#backoffs.add(queue, batch.retryAtMs)
     return false
+  }
+
+  /** Compressed, or going as it is. One that is about to be sent closes for that. */
+  #isCompressed(batch: ProducerBatch): boolean {
+    if (batch.compression === 'todo') this.#close(batch)
+    return batch.compression === 'done'
   }
 
   #endLinger(now: number): void {
@@ -391,9 +422,17 @@ export class RecordAccumulator {
   #close(batch: ProducerBatch): void {
     if (batch.isClosed) return
     batch.isClosed = true
+    this.#compress(batch)
     if (batch.lingering !== null) this.#lingering.remove(batch.lingering)
     batch.lingering = null
     if (batch.isQueued) this.markReady(batch.queue)
+  }
+
+  #compress(batch: ProducerBatch): void {
+    this.#compression?.start(batch, () => {
+      if (batch.isQueued) this.markReady(batch.queue)
+      this.release(batch)
+    })
   }
 
   #newBatch(queue: PartitionQueue, buffer: Buffer, sentAtMs: number | null): ProducerBatch {
@@ -401,12 +440,14 @@ export class RecordAccumulator {
     const times = { createdMs, deadlineMs: (sentAtMs ?? createdMs) + this.#config.deliveryTimeoutMs }
     const order = { ordinal: queue.nextOrdinal++, span: 1 }
     const batch = this.#track(new ProducerBatch(queue, buffer, this.flushes.current, times, order))
+    batch.limit = this.#compression?.limitFor(queue.topic, this.#batchLimit) ?? this.#batchLimit
     queue.insert(batch)
     return batch
   }
 
   #track(batch: ProducerBatch): ProducerBatch {
     this.flushes.enter(batch.generation)
+    if (this.#compression !== null) batch.compression = 'todo'
     batch.expiry = this.#incomplete.add(batch, batch.deadlineMs)
     return batch
   }

@@ -118,6 +118,13 @@ export class RecordIntake {
     this.waiting.advanceTopic(topic)
   }
 
+  /** Memory was freed. While more is wanted no batch may sit on its memory and wait for more records. */
+  onRoom(): void {
+    if (!this.waiting.areWaitingForRoom) return
+    this.waiting.advanceRoom()
+    if (this.waiting.areWaitingForRoom) this.#parts.accumulator.makeLingeringDue()
+  }
+
   /** Topics that records wait for stay in use, however long that takes. */
   keepWaitingTopics(): void {
     for (const topic of this.waiting.topics) this.#parts.cluster.metadata.use(topic.name)

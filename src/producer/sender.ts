@@ -7,7 +7,6 @@ import type { ResolvedConfig } from '../config.js'
 import {
   type KafkaError,
   ProtocolError,
-  RecordTooLargeError,
   TimeoutError,
   UnsupportedVersionError,
   withOutcome,
@@ -17,8 +16,8 @@ import type { Clock, Timer } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
 import type { Connection } from '../network/connection.js'
 import { Produce, ZERO_UUID } from '../protocol/apis.js'
-import { brokerError, errorName } from '../protocol/error-codes.js'
-import { leavesAppendOpen, produceReactions } from '../protocol/reactions.js'
+import { brokerError } from '../protocol/error-codes.js'
+import { leavesAppendOpen, produceReaction } from '../protocol/reactions.js'
 import type { RequestOf, ResponseOf } from '../protocol/schema.js'
 import type { PartitionQueue } from './partition-queue.js'
 import type { CompletionObserver, ProducerBatch } from './producer-batch.js'
@@ -54,8 +53,6 @@ export interface SenderParts {
   readonly backoff: Backoff
   readonly observer: CompletionObserver
   readonly counters: SenderCounters
-  /** Memory was freed. */
-  readonly onRoom: () => void
   readonly onFatal: (error: KafkaError) => void
 }
 
@@ -161,11 +158,10 @@ export class Sender {
 
   /** Settles a batch as failed before its answer is known, if there will be one at all. */
   #giveUp(batch: ProducerBatch, error: KafkaError): void {
-    const { accumulator, onRoom } = this.#parts
+    const { accumulator } = this.#parts
     accumulator.withdraw(batch)
     this.#settleFailed(batch, () => error)
     if (!batch.isOnWire) this.#abandon(batch)
-    if (batch.isReleased) onRoom()
   }
 
   // Sending
@@ -216,13 +212,13 @@ export class Sender {
   }
 
   #produce(connection: Connection, nodeId: number, batches: readonly ProducerBatch[]): void {
-    const { cluster, config, counters, transactions } = this.#parts
+    const { accumulator, cluster, config, counters, transactions } = this.#parts
     const byTopic = new Map<string, ProducerBatch[]>()
     for (const batch of batches) {
       transactions?.assignSequence(batch)
       batch.isOnWire = true
       batch.attempts++
-      batch.holdForSocket()
+      batch.hold()
       batch.queue.onWire++
       batch.queue.onWireBroker = nodeId
       const { topic } = batch.queue
@@ -262,8 +258,8 @@ export class Sender {
         expectsResponse: config.acks !== 0,
         onWritten: () => {
           for (const batch of batches) {
-            batch.releaseFromSocket()
-            this.#release(batch)
+            batch.letGo()
+            accumulator.release(batch)
           }
         },
       })
@@ -280,8 +276,8 @@ export class Sender {
       )
       .finally(() => {
         for (const batch of batches) {
-          this.#release(batch)
-          this.#parts.accumulator.markReady(batch.queue)
+          accumulator.release(batch)
+          accumulator.markReady(batch.queue)
         }
         this.wake()
       })
@@ -324,14 +320,12 @@ export class Sender {
   ): void {
     const { accumulator, cluster, counters } = this.#parts
     const { queue } = batch
-    const code = errorName(answer.errorCode)
-    const reaction = produceReactions[code]
+    const reaction = produceReaction(answer.errorCode)
     if (reaction === 'success') {
       this.#succeed(batch, answer.baseOffset, Number(answer.logAppendTimeMs))
       return
     }
-    // A code that nobody knows says nothing of the append.
-    if (reaction === undefined || leavesAppendOpen.has(code)) batch.maybeWritten = true
+    if (leavesAppendOpen(answer.errorCode)) batch.maybeWritten = true
     const context = `Produce of ${describe(batch)} to broker ${connection.nodeId} (attempt ${batch.attempts})`
     const error = brokerError(answer.errorCode, context, {
       message: answer.errorMessage,
@@ -342,7 +336,7 @@ export class Sender {
       this.#abandon(batch)
       return
     }
-    switch (reaction ?? 'fail') {
+    switch (reaction) {
       case 'refresh':
         if (answer.currentLeader.leaderId >= 0) {
           const { leaderId, leaderEpoch } = answer.currentLeader
@@ -368,8 +362,7 @@ export class Sender {
         break
       case 'split':
         if (batch.recordCount === 1) {
-          const tooLarge = new RecordTooLargeError(error.message, { errno: error.errno, code: error.code })
-          this.#fail(batch, () => tooLarge)
+          this.#fail(batch, () => error)
           break
         }
         counters.batchSplits++
@@ -404,13 +397,16 @@ export class Sender {
       const context = `${where}: record ${batchIndex} of ${batch.recordCount}`
       bad.set(
         batchIndex,
-        brokerError(answer.errorCode, context, { message: batchIndexErrorMessage ?? answer.errorMessage }),
+        brokerError(answer.errorCode, context, {
+          message: batchIndexErrorMessage ?? answer.errorMessage,
+          mayHaveBeenWritten: batch.maybeWritten,
+        }),
       )
     }
     const others = brokerError(answer.errorCode, where, {
       message: `the batch holds ${bad.size} invalid record(s), so none of it was written; this one may be sent again`,
       retriable: true,
-      mayHaveBeenWritten: false,
+      mayHaveBeenWritten: batch.maybeWritten,
     })
     return (index) => bad.get(index) ?? others
   }
@@ -489,10 +485,6 @@ export class Sender {
   #abandon(batch: ProducerBatch): void {
     if (batch.hasSequence) batch.queue.sequences.abandon(batch)
     this.#parts.accumulator.markReady(batch.queue)
-  }
-
-  #release(batch: ProducerBatch): void {
-    if (this.#parts.accumulator.release(batch)) this.#parts.onRoom()
   }
 
   #timeout(batch: ProducerBatch): TimeoutError {

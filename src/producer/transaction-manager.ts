@@ -8,8 +8,8 @@ import type { Backoff } from '../network/backoff.js'
 import type { Clock, Timer } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
 import { InitProducerId } from '../protocol/apis.js'
-import { brokerError, errorName } from '../protocol/error-codes.js'
-import { initProducerIdReactions } from '../protocol/reactions.js'
+import { brokerError } from '../protocol/error-codes.js'
+import { initProducerIdReaction } from '../protocol/reactions.js'
 import type { PartitionQueue } from './partition-queue.js'
 import { MAX_EPOCH, type ProducerIdAndEpoch } from './partition-sequences.js'
 import type { ProducerBatch } from './producer-batch.js'
@@ -108,7 +108,7 @@ export class TransactionManager implements DrainGate {
         producerId: -1n,
         producerEpoch: -1,
       })
-      const reaction = initProducerIdReactions[errorName(response.errorCode)] ?? 'fatal'
+      const reaction = initProducerIdReaction(response.errorCode)
       if (reaction === 'success') {
         this.#identity = { producerId: response.producerId, producerEpoch: response.producerEpoch }
         this.#isInitializing = false

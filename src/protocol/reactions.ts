@@ -1,8 +1,10 @@
 /**
- * What each error code of a broker means for the producer, API by API: one decided reaction for every code that the API
- * can answer. docs/errors.md is printed from these tables. A code that is not listed fails what it was the answer to,
- * under its number.
+ * What each error code of a broker means for the producer, API by API: one decided reaction for every code of the
+ * protocol. The tables hold the codes that brokers up to Kafka 4.2 answer there, and those that need a decision of their
+ * own; for all others the rules at the end hold, so that no code, known or not, is ever left without a reaction.
+ * docs/delivery-guarantees.md shows the same to users.
  */
+import { errorByCode, errorByName, type ErrorCode } from './error-codes.js'
 
 /** Produce, for one partition. */
 export type ProduceReaction =
@@ -18,15 +20,40 @@ export type ProduceReaction =
   | 'out-of-order'
   /** The broker forgot the producer: start a new epoch. */
   | 'unknown-producer'
-  /** Fail the batch; its sequences are used up. */
+  /** Fail the batch; its sequences are used up, so what follows starts a new epoch. */
   | 'fail'
   /** Fail everything: the producer is unusable. */
   | 'fatal'
 
-/** InitProducerId, Metadata and FindCoordinator. */
-export type RequestReaction = 'success' | 'retry' | 'fail' | 'fatal'
+/** InitProducerId of an idempotent producer. */
+export type InitProducerIdReaction =
+  | 'success'
+  /** Ask again, any broker, after a back-off: for as long as a record waits for it. */
+  | 'retry'
+  /** Fail everything: the producer is unusable. */
+  | 'fatal'
 
-export const produceReactions: Readonly<Record<string, ProduceReaction>> = {
+/** Metadata, for one topic or for the whole answer. */
+export type MetadataReaction =
+  | 'success'
+  /** Ask again after a back-off: for as long as a record waits for it. What is known stays known. */
+  | 'retry'
+  /** Fail the topic's records; the next `send` to it asks again. */
+  | 'fail'
+  /** Forget all brokers and begin again with `bootstrapServers` (KIP-1102). */
+  | 'rebootstrap'
+
+/** FindCoordinator. */
+export type FindCoordinatorReaction =
+  | 'success'
+  | 'retry'
+  /** The transaction must be aborted; the producer goes on after that. */
+  | 'abortable'
+  | 'fatal'
+
+type Table<R> = Readonly<Record<string, R>>
+
+export const produceReactions: Table<ProduceReaction> = {
   NONE: 'success',
   DUPLICATE_SEQUENCE_NUMBER: 'success',
 
@@ -36,7 +63,6 @@ export const produceReactions: Readonly<Record<string, ProduceReaction>> = {
   NOT_ENOUGH_REPLICAS_AFTER_APPEND: 'retry',
   UNKNOWN_LEADER_EPOCH: 'retry',
   CONCURRENT_TRANSACTIONS: 'retry',
-  THROTTLING_QUOTA_EXCEEDED: 'retry',
 
   UNKNOWN_TOPIC_OR_PARTITION: 'refresh',
   UNKNOWN_TOPIC_ID: 'refresh',
@@ -46,8 +72,6 @@ export const produceReactions: Readonly<Record<string, ProduceReaction>> = {
   REPLICA_NOT_AVAILABLE: 'refresh',
   FENCED_LEADER_EPOCH: 'refresh',
   KAFKA_STORAGE_ERROR: 'refresh',
-  LISTENER_NOT_FOUND: 'refresh',
-  NETWORK_EXCEPTION: 'refresh',
 
   MESSAGE_TOO_LARGE: 'split',
   OUT_OF_ORDER_SEQUENCE_NUMBER: 'out-of-order',
@@ -63,42 +87,116 @@ export const produceReactions: Readonly<Record<string, ProduceReaction>> = {
   UNSUPPORTED_FOR_MESSAGE_FORMAT: 'fail',
   POLICY_VIOLATION: 'fail',
   INVALID_PRODUCER_EPOCH: 'fail',
+  INVALID_TXN_STATE: 'fail',
   UNSUPPORTED_COMPRESSION_TYPE: 'fail',
   INVALID_RECORD: 'fail',
-  INVALID_TXN_STATE: 'fail',
-  INVALID_PRODUCER_ID_MAPPING: 'fail',
   TRANSACTION_ABORTABLE: 'fail',
 
   CLUSTER_AUTHORIZATION_FAILED: 'fatal',
   UNSUPPORTED_VERSION: 'fatal',
-  PRODUCER_FENCED: 'fatal',
+  INVALID_PRODUCER_ID_MAPPING: 'fatal',
   TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'fatal',
+  PRODUCER_FENCED: 'fatal',
 }
 
-/** Answers after which the append may have happened all the same. */
-export const leavesAppendOpen: ReadonlySet<string> = new Set([
-  'REQUEST_TIMED_OUT',
-  'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+/** Answers after which the append may have happened all the same; so it is after a code that nobody knows. */
+const appendOpen: ReadonlySet<string> = new Set([
   'UNKNOWN_SERVER_ERROR',
+  'REQUEST_TIMED_OUT',
+  'NETWORK_EXCEPTION',
+  'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
   'KAFKA_STORAGE_ERROR',
 ])
 
-export const initProducerIdReactions: Readonly<Record<string, RequestReaction>> = {
+export const initProducerIdReactions: Table<InitProducerIdReaction> = {
   NONE: 'success',
+
   REQUEST_TIMED_OUT: 'retry',
-  NETWORK_EXCEPTION: 'retry',
   COORDINATOR_LOAD_IN_PROGRESS: 'retry',
   COORDINATOR_NOT_AVAILABLE: 'retry',
   NOT_COORDINATOR: 'retry',
   CONCURRENT_TRANSACTIONS: 'retry',
-  THROTTLING_QUOTA_EXCEEDED: 'retry',
+  // The Java client gives up for good here; a broker that failed once may well answer the next time.
   UNKNOWN_SERVER_ERROR: 'retry',
 
-  INVALID_REQUEST: 'fatal',
   CLUSTER_AUTHORIZATION_FAILED: 'fatal',
   UNSUPPORTED_VERSION: 'fatal',
+  INVALID_REQUEST: 'fatal',
   INVALID_PRODUCER_EPOCH: 'fatal',
-  PRODUCER_FENCED: 'fatal',
-  TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'fatal',
   INVALID_TRANSACTION_TIMEOUT: 'fatal',
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'fatal',
+  PRODUCER_FENCED: 'fatal',
+}
+
+export const metadataReactions: Table<MetadataReaction> = {
+  NONE: 'success',
+
+  UNKNOWN_TOPIC_OR_PARTITION: 'retry',
+  LEADER_NOT_AVAILABLE: 'retry',
+  REQUEST_TIMED_OUT: 'retry',
+  REPLICA_NOT_AVAILABLE: 'retry',
+  LISTENER_NOT_FOUND: 'retry',
+  UNKNOWN_TOPIC_ID: 'retry',
+  // The broker failed, and says nothing of the topic.
+  UNKNOWN_SERVER_ERROR: 'retry',
+
+  INVALID_TOPIC_EXCEPTION: 'fail',
+  TOPIC_AUTHORIZATION_FAILED: 'fail',
+  CLUSTER_AUTHORIZATION_FAILED: 'fail',
+  UNSUPPORTED_VERSION: 'fail',
+  // Answers to the wish to create the topic (auto.create.topics.enable).
+  INVALID_PARTITIONS: 'fail',
+  INVALID_REPLICATION_FACTOR: 'fail',
+  INVALID_CONFIG: 'fail',
+  INVALID_REQUEST: 'fail',
+  POLICY_VIOLATION: 'fail',
+
+  REBOOTSTRAP_REQUIRED: 'rebootstrap',
+}
+
+export const findCoordinatorReactions: Table<FindCoordinatorReaction> = {
+  NONE: 'success',
+
+  REQUEST_TIMED_OUT: 'retry',
+  COORDINATOR_LOAD_IN_PROGRESS: 'retry',
+  COORDINATOR_NOT_AVAILABLE: 'retry',
+
+  GROUP_AUTHORIZATION_FAILED: 'abortable',
+  TRANSACTION_ABORTABLE: 'abortable',
+
+  UNSUPPORTED_VERSION: 'fatal',
+  INVALID_REQUEST: 'fatal',
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'fatal',
+}
+
+// The rules for codes that no broker up to 4.2 answers there: what the protocol calls retriable is tried again, with a
+// look at the metadata where it asks for one, as in the Java client; anything else, known or not, is an end.
+
+export function produceReaction(errno: number): ProduceReaction {
+  return byRule(produceReactions, errno, ({ retriable, refreshMetadata }) =>
+    refreshMetadata ? 'refresh' : retriable ? 'retry' : 'fail',
+  )
+}
+
+/** Whether a record may be in the log although the broker answered this error. */
+export function leavesAppendOpen(errno: number): boolean {
+  const { name } = errorByCode(errno)
+  return errorByName(name) === undefined || appendOpen.has(name)
+}
+
+export function initProducerIdReaction(errno: number): InitProducerIdReaction {
+  return byRule(initProducerIdReactions, errno, ({ retriable }) => (retriable ? 'retry' : 'fatal'))
+}
+
+export function metadataReaction(errno: number): MetadataReaction {
+  return byRule(metadataReactions, errno, ({ retriable }) => (retriable ? 'retry' : 'fail'))
+}
+
+export function findCoordinatorReaction(errno: number): FindCoordinatorReaction {
+  return byRule(findCoordinatorReactions, errno, ({ retriable }) => (retriable ? 'retry' : 'fatal'))
+}
+
+function byRule<R>(table: Table<R>, errno: number, rule: (code: ErrorCode) => R): R {
+  const code = errorByCode(errno)
+  return table[code.name] ?? rule(code)
 }

@@ -25,6 +25,12 @@ export interface ProducerState {
   readonly baseSequence: number
 }
 
+/** Records that a codec made smaller, and its number in the attributes of a batch. */
+export interface CompressedRecords {
+  readonly codecId: number
+  readonly bytes: Uint8Array
+}
+
 /** What a reader of the encoded records sees of one of them; the same object is passed every time. */
 export interface RecordSummary {
   /** Where the record begins in the buffer and where the next one does. */
@@ -38,7 +44,7 @@ export interface RecordSummary {
 }
 
 export class RecordBatchBuilder {
-  readonly buffer: Buffer
+  buffer: Buffer
   recordCount = 0
   /** Bytes so far, the header included. */
   size = BATCH_HEADER_SIZE
@@ -93,14 +99,33 @@ export class RecordBatchBuilder {
     return true
   }
 
-  /** The finished batch with its header, sequence and CRC; the records themselves are not touched. */
-  finish(state: ProducerState, isTransactional: boolean): Uint8Array {
-    const { buffer, size } = this
+  /** The encoded records, without the header. */
+  get recordBytes(): Buffer {
+    return this.buffer.subarray(BATCH_HEADER_SIZE, this.size)
+  }
+
+  /** Goes on in a larger buffer; the old one is free. */
+  growInto(buffer: Buffer): void {
+    this.buffer.copy(buffer, 0, 0, this.size)
+    this.buffer = buffer
+  }
+
+  /**
+   * The finished batch with its header, sequence and CRC. The records stay as they are, so it may be finished again, with
+   * another sequence; `compressed` takes their place on the wire.
+   */
+  finish(state: ProducerState, isTransactional: boolean, compressed: CompressedRecords | null = null): Uint8Array {
+    let { buffer, size } = this
+    if (compressed !== null) {
+      size = BATCH_HEADER_SIZE + compressed.bytes.length
+      buffer = Buffer.allocUnsafe(size)
+      buffer.set(compressed.bytes, BATCH_HEADER_SIZE)
+    }
     buffer.fill(0, 0, 8) // the broker assigns the base offset
     buffer.writeInt32BE(size - 12, 8)
     buffer.writeInt32BE(-1, 12) // partitionLeaderEpoch: the broker's to fill in
     buffer[16] = 2
-    buffer.writeInt16BE(isTransactional ? TRANSACTIONAL : 0, ATTRIBUTES_OFFSET)
+    buffer.writeInt16BE((compressed?.codecId ?? 0) | (isTransactional ? TRANSACTIONAL : 0), ATTRIBUTES_OFFSET)
     buffer.writeInt32BE(this.recordCount - 1, 23)
     buffer.writeBigInt64BE(BigInt(this.#baseTimestamp), 27)
     buffer.writeBigInt64BE(BigInt(this.#maxTimestamp), 35)

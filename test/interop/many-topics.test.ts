@@ -11,42 +11,44 @@ describeKafka('many topics', { brokers: 3 }, (kafka) => {
   test('50 topics of 20 partitions, created while the producer runs, are all written by one process', async () => {
     const names = Array.from({ length: TOPICS }, () => kafka().topicName('many'))
     const sent = new Map<string, Promise<RecordMetadata>>()
-    let round = 0
-    const creating = new AbortController()
+    const created: string[] = []
+    const createNext = async () => {
+      const next = names.slice(created.length, created.length + AT_ONCE)
+      await kafka().createTopics(next.map((name) => ({ name, partitions: PARTITIONS })))
+      created.push(...next)
+    }
     const producer = new Producer({ bootstrapServers: kafka().bootstrapServers })
+    let rounds = 0
+    /** A record for every partition that there is so far. */
+    const sendRound = () => {
+      rounds++
+      for (const topic of created) {
+        for (let partition = 0; partition < PARTITIONS; partition++) {
+          const value = `${topic}/${partition}/${rounds}`
+          sent.set(value, producer.send({ topic, partition, value }))
+        }
+      }
+      return producer.flush()
+    }
+    const creating = new AbortController()
+    const sendWhileCreating = async () => {
+      while (!creating.signal.aborted) await sendRound()
+    }
     try {
-      /** A record for every partition of these topics. */
-      const sendRound = (topics: readonly string[]) => {
-        round++
-        for (const topic of topics) {
-          for (let partition = 0; partition < PARTITIONS; partition++) {
-            const value = `${topic}/${partition}/${round}`
-            sent.set(value, producer.send({ topic, partition, value }))
-          }
-        }
+      await createNext()
+      const sending = sendWhileCreating()
+      try {
+        while (created.length < TOPICS) await createNext()
+      } finally {
+        creating.abort()
+        await sending
       }
-      const created: string[] = []
-      const sending = (async () => {
-        while (!creating.signal.aborted) {
-          sendRound(created)
-          await producer.flush()
-          await new Promise(setImmediate)
-        }
-      })()
-      for (let i = 0; i < TOPICS; i += AT_ONCE) {
-        const next = names.slice(i, i + AT_ONCE)
-        await kafka().createTopics(next.map((name) => ({ name, partitions: PARTITIONS })))
-        created.push(...next)
-      }
-      creating.abort()
-      await sending
-      sendRound(created)
-      await producer.flush()
-      console.log('RECORDS', sent.size, round)
+      await sendRound()
       await Promise.all(sent.values())
     } finally {
       expect(await producer.close()).toBe(0)
     }
+    expect(rounds).toBeGreaterThan(2)
 
     const stored = await kafka().consume(names)
     const places = stored.map((r) => `${r.topic}/${r.partition}/${r.offset} ${r.value?.toString()}`)

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { SystemClock } from '../../src/network/clock.js'
@@ -61,18 +63,27 @@ describe('the system clock', () => {
   test('lets the sockets be read before it fires after a stall', async () => {
     const { clock, stall } = frozenClock()
     const order: string[] = []
-    const done = new Promise<void>((resolve) => {
-      clock.setTimer(5, () => {
-        order.push('timer')
-        resolve()
+    const server = createServer((socket) => socket.on('data', () => order.push('data')))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    await once(server, 'connection')
+    await new Promise<void>((resolve) => {
+      // Behind setImmediate the loop runs timers first, and polls sockets after that.
+      setImmediate(() => {
+        clock.setTimer(1, () => {
+          order.push('timer')
+          resolve()
+        })
+        client.write('what came while the process stood still')
+        stall(60_000)
+        for (const until = performance.now() + 10; performance.now() < until;);
       })
     })
-    stall(60_000)
-    // Runs in the timers phase right behind the wake-up; setImmediate comes after the poll for sockets.
-    setTimeout(() => setImmediate(() => order.push('immediate')), 0)
-    setTimeout(() => order.push('native'), 5)
-    await done
-    expect(order.indexOf('native')).toBeLessThan(order.indexOf('timer'))
+    expect(order).toEqual(['data', 'timer'])
+    client.destroy()
+    server.close()
+    await once(server, 'close')
   })
 
   test('never goes back when a stall ends by cancelling the last timer', async () => {

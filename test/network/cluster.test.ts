@@ -14,13 +14,14 @@ import {
   type NetworkConfig,
 } from '../../src/network/cluster.js'
 import type { TopicChange } from '../../src/network/metadata.js'
-import { Metadata, Produce } from '../../src/protocol/apis.js'
+import { ApiVersions, Metadata, Produce } from '../../src/protocol/apis.js'
 import { ManualClock, settled } from './manual-clock.js'
 import { MemoryNetwork, type MemorySocket } from './memory-transport.js'
 import {
   allRanges,
   metadata,
   ScriptedBroker,
+  versions,
   type Asked,
   type MetadataRequest,
   type MetadataResponse,
@@ -237,6 +238,32 @@ describe('bootstrap', () => {
     expect(times.slice(0, 7)).toEqual([10, 50, 150, 350, 750, 1550, 2550])
   })
 
+  test('asks for a new topic at once, but with back-off after that failed', async () => {
+    const one = start()
+    const times: number[] = []
+    const began = clock.now()
+    let seen = 0
+    one.requestMetadataUpdate('orders')
+    for (let i = 0; i < 1000; i += 10) {
+      await clock.advance(10)
+      if (network.attempts.length > seen) times.push(clock.now() - began)
+      seen = network.attempts.length
+    }
+    expect(times).toEqual([10, 100, 300, 700])
+  })
+
+  test('reports what is wrong for good rather than that others are down', async () => {
+    const odd = new ScriptedBroker((asked) => {
+      const ranges = new Map([[ApiVersions.key, [7, 9] as const]])
+      asked.respond({ ...versions(ranges), errorCode: 35 }, { version: 0 })
+      return 'nothing'
+    })
+    network.listen('10.0.0.1', 9092, odd.serve)
+    const bootstrapServers = [1, 2].map((id) => ({ host: `10.0.0.${id}`, port: 9092 }))
+    const error = await rejection(start({ bootstrapServers }).anyConnection())
+    expect(error).toBeInstanceOf(UnsupportedVersionError)
+  })
+
   test('tells of a refusal for good at once, and asks again when somebody asks', async () => {
     const brokers = new TinyCluster(1)
     brokers.topic('orders')
@@ -294,6 +321,43 @@ describe('bootstrap', () => {
     expect(events[0]).toEqual(['connect', { nodeId: -2, host: 'one.kafka', port: 9092 }])
     expect(one.lastErrors()).toContain('seven.kafka:9092 (10.0.0.7) refused')
     expect(one.lastErrors()).toContain('nowhere:9092: the name cannot be resolved (ENOTFOUND)')
+  })
+
+  test('leaves a broker alone that is being connected to when it turns out to be a bootstrap server', async () => {
+    const brokers = new TinyCluster(0)
+    const bootstrap = brokers.add(9)
+    let home = '10.0.0.1'
+    network.listen('10.0.0.1', 9092, 'silent')
+    brokers.answer = () => metadata([[1, home, 9092]])
+    const one = start({ bootstrapServers: [{ host: '10.0.0.9', port: 9092 }] })
+    one.requestMetadataUpdate()
+    await settled()
+    const failed = rejection(one.connect(1))
+    await settled()
+    home = '10.0.0.9'
+    one.requestMetadataUpdate()
+    await clock.advance(100)
+    expect(one.metadata.brokers.get(1)?.host).toBe('10.0.0.9')
+    expect(one.connection(1)).toBeUndefined()
+    await clock.advance(10_000)
+    await failed
+    expect(await one.connect(1)).toMatchObject({ host: '10.0.0.9', nodeId: 1 })
+    expect(bootstrap.sockets).toHaveLength(2)
+  })
+
+  test('gives two brokers that share an address a connection each', async () => {
+    const brokers = new TinyCluster(1)
+    brokers.answer = () =>
+      metadata([
+        [1, '10.0.0.1', 9092],
+        [2, '10.0.0.1', 9092],
+      ])
+    const one = start()
+    one.requestMetadataUpdate()
+    await settled()
+    const [first, second] = [await one.connect(1), await one.connect(2)]
+    expect(second).not.toBe(first)
+    expect([first.nodeId, second.nodeId]).toEqual([1, 2])
   })
 
   test('uses the connection to a bootstrap server as the one to that broker, when it is one', async () => {
@@ -367,6 +431,25 @@ describe('a connection to a broker', () => {
     }
   })
 
+  test('that was open again is made again as soon as at first', async () => {
+    const [one, brokers] = await ready()
+    network.unlisten('10.0.0.2', 9092)
+    for (let i = 0; i < 5; i++) {
+      const failed = rejection(one.connect(2))
+      await clock.advance(1000)
+      await failed
+    }
+    network.listen('10.0.0.2', 9092, brokers.brokers.get(2)!.serve)
+    const opened = one.connect(2)
+    await clock.advance(1000)
+    await opened
+    brokers.brokers.get(2)!.sockets[0]!.destroy()
+    await settled()
+    const again = one.connect(2)
+    await clock.advance(50)
+    expect((await again).isOpen).toBe(true)
+  })
+
   test('has more time to be set up after each failure (KIP-601)', async () => {
     const [one] = await ready()
     network.listen('10.0.0.2', 9092, 'silent')
@@ -390,7 +473,6 @@ describe('a connection to a broker', () => {
       await failed
     }
     const failed = rejection(one.connect(2))
-    await clock.advance(1000)
     await failed
     brokers.answer = (names) => ({
       ...brokers.describe(names),
@@ -458,6 +540,30 @@ describe('any connection', () => {
     await expect(one.anyConnection()).resolves.toBe(second)
     brokers.brokers.get(1)!.sockets[0]!.destroy()
     await waiting
+  })
+
+  test('is a broker rather than a bootstrap server, and rather one that does not throttle', async () => {
+    const brokers = new TinyCluster(2)
+    brokers.add(9)
+    brokers.answer = (names) => ({
+      ...brokers.describe(names),
+      brokers: brokers.describe([]).brokers.slice(0, 2),
+    })
+    const one = start({ bootstrapServers: [{ host: '10.0.0.9', port: 9092 }] })
+    one.requestMetadataUpdate()
+    await settled()
+    await expect(one.anyConnection()).resolves.toMatchObject({ nodeId: -1 })
+    const first = await one.connect(1)
+    await expect(one.anyConnection()).resolves.toBe(first)
+    const second = await one.connect(2)
+    await expect(one.anyConnection()).resolves.toBe(first)
+    brokers.answer = (names) => ({ ...brokers.describe(names), throttleTimeMs: 5000 })
+    one.requestMetadataUpdate()
+    await clock.advance(100)
+    expect(first.throttledUntil).toBeGreaterThan(clock.now())
+    await expect(one.anyConnection()).resolves.toBe(second)
+    await clock.advance(5000)
+    await expect(one.anyConnection()).resolves.toBe(first)
   })
 
   test('goes to a bootstrap server when no known broker can be reached', async () => {
@@ -639,6 +745,9 @@ describe('metadata', () => {
     one.requestMetadataUpdate('orders')
     await settled()
     expect(brokers.requests).toHaveLength(5)
+    one.requestMetadataUpdate('orders')
+    await clock.advance(100)
+    expect(brokers.requests).toHaveLength(6)
   })
 
   test('is refreshed by age, for the topics in use only, and tells that a topic grew', async () => {
@@ -757,6 +866,9 @@ describe('starting again from the bootstrap servers', () => {
 
   test('happens when no metadata came for too long although brokers can be reached', async () => {
     const [one, brokers] = await moved({ requestTimeoutMs: 10_000 })
+    // All is well for some time first: that does not count.
+    await clock.advance(250_000)
+    one.metadata.use('orders')
     brokers.answer = () => 'nothing'
     one.requestMetadataUpdate()
     await clock.advance(290_000)

@@ -381,6 +381,19 @@ describe('requests', () => {
     await end(one)
   })
 
+  test('without an answer fail when the socket does not take them', async () => {
+    const one = await opened()
+    clientSocket().failure = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })
+    let written = 0
+    const error = await rejection(
+      one.request(Produce, produce(undefined, 0), { expectsResponse: false, onWritten: () => written++ }),
+    )
+    expect(error).toBeInstanceOf(ConnectionError)
+    expect(error.message).toContain('EPIPE')
+    await one.closed
+    expect(written).toBe(1)
+  })
+
   test('without an answer are timed out when the socket does not take them', async () => {
     const one = await opened()
     clientSocket().isStalled = true
@@ -475,6 +488,21 @@ describe('a broker that throttles', () => {
     await end(one)
   })
 
+  test('gets what is asked as the time ends behind what waited for it', async () => {
+    let answers = 0
+    broker.script = ({ api }) => (api.key === Produce.key ? (answers++ === 0 ? first : produced) : undefined)
+    const one = await opened()
+    await one.request(Produce, produce())
+    const later: Promise<unknown>[] = []
+    // Due at the same time as the end of throttling, and set before it.
+    clock.setTimer(2000, () => later.push(one.request(Produce, produce())))
+    const held = one.request(Produce, produce())
+    await clock.advance(2000)
+    await Promise.all([held, ...later])
+    expect(broker.of('Produce').map(({ correlationId }) => correlationId)).toEqual([1, 2, 3])
+    await end(one)
+  })
+
   test('cannot make it wait longer than a request may take, nor with a negative time', async () => {
     const times = [2_147_483_647, -5]
     broker.script = ({ api }) => (api.key === Produce.key ? throttled(times.shift()!) : undefined)
@@ -547,13 +575,19 @@ describe('bytes of a request', () => {
     socket.isStalled = true
     const order: string[] = []
     socket.prependListener('close', () => order.push('socket gone'))
-    const failed = rejection(one.request(Produce, produce(), { onWritten: () => order.push('written') }))
+    // The first is being written, the second waits behind it in the stream.
+    const first = rejection(one.request(Produce, produce(), { onWritten: () => order.push('first') }))
+    await settled()
+    const second = rejection(one.request(Produce, produce(), { onWritten: () => order.push('second') }))
     await settled()
     one.close(new ConnectionError('cut'))
     order.push('closed')
-    await failed
+    await Promise.all([first, second])
     await one.closed
-    expect(order).toEqual(['closed', 'socket gone', 'written'])
+    expect(order).toEqual(['closed', 'socket gone', 'first', 'second'])
+    socket.resumeWrites()
+    await settled()
+    expect(order).toHaveLength(4)
   })
 
   test('are let go once when the connection ends before they were written at all', async () => {

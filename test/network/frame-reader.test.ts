@@ -106,15 +106,4 @@ describe('the frame reader', () => {
     reader.push(frame(Buffer.from('12345')))
     expect(frames).toHaveLength(1)
   })
-
-  test('hands out nothing more once it is stopped, not even from the same chunk', () => {
-    const seen: number[] = []
-    const reader: FrameReader = new FrameReader(100, (_, start) => {
-      seen.push(start)
-      reader.stop()
-    })
-    reader.push(Buffer.concat([frame(Buffer.from('first')), frame(Buffer.from('second'))]))
-    reader.push(frame(Buffer.from('third')))
-    expect(seen).toEqual([4])
-  })
 })

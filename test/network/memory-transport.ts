@@ -11,6 +11,8 @@ export class MemorySocket extends Duplex {
   readonly writes: number[] = []
   /** While true nothing leaves this end, as if the other side did not read. */
   isStalled = false
+  /** What every write from here on fails with. */
+  failure: Error | undefined
   #stalled: { readonly chunks: readonly Buffer[]; readonly done: Done }[] = []
 
   constructor() {
@@ -39,7 +41,6 @@ export class MemorySocket extends Duplex {
   }
 
   override _destroy(error: Error | null, done: Done): void {
-    this.#stalled = []
     const { peer } = this
     process.nextTick(() => {
       if (peer?.destroyed === false) peer.push(null)
@@ -47,7 +48,7 @@ export class MemorySocket extends Duplex {
     done(error)
   }
 
-  /** What waits to leave leaves. */
+  /** What waits to leave leaves; after `destroy` a write may still report, late, that it is done. */
   resumeWrites(): void {
     this.isStalled = false
     const stalled = this.#stalled
@@ -65,7 +66,8 @@ export class MemorySocket extends Duplex {
 
   #send(chunks: readonly Buffer[], done: Done): void {
     this.writes.push(chunks.length)
-    if (this.isStalled) this.#stalled.push({ chunks, done })
+    if (this.failure !== undefined) done(this.failure)
+    else if (this.isStalled) this.#stalled.push({ chunks, done })
     else this.#deliver(chunks, done)
   }
 

@@ -1,0 +1,84 @@
+/**
+ * Compresses batches when they close, and learns how well the records of each topic compress, so that batches fill to
+ * `batchSize` as they are on the wire.
+ */
+import type { Logger } from '../logger.js'
+import type { Compressor } from '../records/compression.js'
+import { BATCH_HEADER_SIZE } from '../records/record-batch.js'
+import type { ProducerBatch } from './producer-batch.js'
+
+/** A guess may be a little low before a batch comes out too large. */
+const SAFETY = 1.05
+
+/** How much of a better ratio is believed at once: less than of a worse one, for a batch that is too large costs more. */
+const IMPROVING_SHARE = 0.25
+
+/** A batch takes at most so many times `batchSize` of records. */
+const MAX_GROWTH = 16
+
+export class BatchCompression {
+  readonly #compressor: Compressor
+  readonly #logger: Logger
+  /** Compressed size by size, of the topics' recent batches. */
+  readonly #ratios = new Map<string, number>()
+
+  constructor(compressor: Compressor, logger: Logger) {
+    this.#compressor = compressor
+    this.#logger = logger
+  }
+
+  /** How many bytes of records, header included, are expected to make a batch of `batchSize` bytes. */
+  limitFor(topic: string, batchSize: number): number {
+    const ratio = (this.#ratios.get(topic) ?? 1) * SAFETY
+    if (ratio >= 1) return batchSize
+    const limit = BATCH_HEADER_SIZE + Math.floor((batchSize - BATCH_HEADER_SIZE) / ratio)
+    return Math.max(batchSize, Math.min(limit, batchSize * MAX_GROWTH))
+  }
+
+  /**
+   * Compresses a closed batch, unless that has begun already. `ready` is called when it is done and the batch has its
+   * bytes: at once, or later where the engine works off the main thread.
+   */
+  start(batch: ProducerBatch, ready: () => void): void {
+    if (batch.compression !== 'todo') return
+    batch.compression = 'at-work'
+    batch.hold()
+    const finish = (bytes: Uint8Array | null): void => {
+      if (bytes !== null) this.#take(batch, bytes)
+      batch.compression = 'done'
+      batch.letGo()
+      ready()
+    }
+    const giveUp = (error: unknown): void => {
+      this.#logger.error('a batch could not be compressed and is sent as it is', {
+        codec: this.#compressor.type,
+        engine: this.#compressor.engine,
+        topic: batch.queue.topic,
+        error,
+      })
+      finish(null)
+    }
+    try {
+      const result = this.#compressor.compress(batch.records.recordBytes)
+      if (result instanceof Uint8Array) finish(result)
+      else result.then(finish, giveUp)
+    } catch (error) {
+      giveUp(error)
+    }
+  }
+
+  /** A broker found a batch too large: the guess was too good. */
+  wasTooLarge(batch: ProducerBatch): void {
+    this.#ratios.set(batch.queue.topic, Math.max(1, this.#ratios.get(batch.queue.topic) ?? 1))
+  }
+
+  #take(batch: ProducerBatch, bytes: Uint8Array): void {
+    const { topic } = batch.queue
+    const size = batch.records.recordBytes.length
+    const observed = bytes.length / size
+    const known = this.#ratios.get(topic) ?? 1
+    this.#ratios.set(topic, observed > known ? observed : known - (known - observed) * IMPROVING_SHARE)
+    // What compression would make larger goes as it is.
+    if (bytes.length < size) batch.compressed = { codecId: this.#compressor.id, bytes }
+  }
+}

@@ -1,0 +1,76 @@
+// The campaigns' command: `npm run campaign -- cut|chaos|stall [options]` runs one of the tests in this folder at a size
+// that a test run has no time for. The options go to the test as environment variables; see campaign.ts.
+import { spawn } from 'node:child_process'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+
+const root = path.join(import.meta.dirname, '..', '..')
+const campaigns = {
+  cut: {
+    file: 'cut-connection.test.ts',
+    text: 'one connection is reset at a random Produce request, run after run',
+  },
+  chaos: {
+    file: 'chaos.test.ts',
+    text: 'three real brokers are killed, paused, restarted and cut off under load',
+  },
+  stall: {
+    file: 'stall.test.ts',
+    text: 'full speed against a sink that stalls for seconds; memory must stay flat',
+  },
+}
+const help = `npm run campaign -- <campaign> [options]
+
+${Object.entries(campaigns)
+  .map(([name, { text }]) => `  ${name.padEnd(6)} ${text}`)
+  .join('\n')}
+
+  --seed N        where the dice start; the same seed gives the same schedule (1)
+  --runs N        cut: how many runs (1000)
+  --first N       cut: number of the first run (0); with --runs 1 it repeats one run
+  --target NAME   cut: test, kafka or both (both)
+  --records N     chaos: how many records at least (100000)
+  --minutes N     stall: how long (10)
+`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seed: { type: 'string', default: '1' },
+    runs: { type: 'string', default: '1000' },
+    first: { type: 'string', default: '0' },
+    target: { type: 'string', default: 'both' },
+    records: { type: 'string', default: '100000' },
+    minutes: { type: 'string', default: '10' },
+    help: { type: 'boolean', default: false },
+  },
+})
+const campaign = campaigns[positionals[0]]
+if (values.help || positionals.length !== 1 || campaign === undefined) {
+  process.stderr.write(help)
+  process.exit(values.help ? 0 : 1)
+}
+const child = spawn(
+  process.execPath,
+  [
+    path.join(root, 'node_modules', 'vitest', 'vitest.mjs'),
+    ...['run', '--config', path.join(root, 'test', 'vitest.config.mts')],
+    path.join('test', 'campaigns', campaign.file),
+  ],
+  {
+    cwd: root,
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      // A campaign that leaves out what it was asked for has shown nothing.
+      CI: 'true',
+      CAMPAIGN_SEED: values.seed,
+      CAMPAIGN_RUNS: values.runs,
+      CAMPAIGN_FIRST: values.first,
+      CAMPAIGN_TARGET: values.target,
+      CAMPAIGN_RECORDS: values.records,
+      CAMPAIGN_SECONDS: String(Number(values.minutes) * 60),
+    },
+  },
+)
+child.on('exit', (code) => process.exit(code ?? 1))

@@ -1,0 +1,288 @@
+/**
+ * What a run of the model does, as plain data that fast-check makes up, shrinks and prints. Every schedule means
+ * something: numbers that name a broker, topic or partition are taken modulo how many there are.
+ */
+import fc from 'fast-check'
+import { errorCodes } from '../../src/protocol/error-codes.js'
+import { produceReactions } from '../../src/protocol/reactions.js'
+import type { ApiName, FaultAction } from '../../src/testing/faults.js'
+
+export interface TopicPlan {
+  readonly partitions: number
+  readonly replicas: number
+  readonly minInsyncReplicas: number
+  readonly maxMessageBytes: number
+}
+
+export interface ProducerPlan {
+  readonly mode: 'idempotent' | 'acks=all' | 'acks=1' | 'acks=0'
+  readonly maxInFlight: number
+  readonly lingerMs: number
+  readonly batchSize: number
+  readonly bufferMemory: number
+  readonly maxRequestSize: number
+  readonly retries: number
+  readonly requestTimeoutMs: number
+  /** On top of lingerMs + requestTimeoutMs. */
+  readonly deliverySlackMs: number
+  readonly maxBlockMs: number
+  readonly retryBackoffMs: number
+  readonly metadataMaxAgeMs: number
+  readonly connectionsMaxIdleMs: number
+}
+
+/** How a send's outcome is asked for. 'chained': a callback that sends another record; 'throwing': one that throws. */
+export type SendKind = 'promise' | 'callback' | 'forgotten' | 'chained' | 'throwing' | 'slow-serializer'
+
+export type Step =
+  | {
+      readonly do: 'send'
+      readonly topic: number
+      readonly partition: number | null
+      readonly key: number | null
+      readonly bytes: number
+      readonly count: number
+      readonly kind: SendKind
+    }
+  | { readonly do: 'flush' }
+  | { readonly do: 'wait'; readonly ms: number }
+  | { readonly do: 'turns'; readonly count: number }
+  | {
+      readonly do: 'fault'
+      readonly api: ApiName
+      readonly broker: number | null
+      readonly topic: number | null
+      readonly nth: number
+      readonly times: number
+      readonly action: FaultAction
+    }
+  | { readonly do: 'move-leader'; readonly topic: number; readonly partition: number; readonly to: number }
+  | { readonly do: 'set-isr'; readonly topic: number; readonly partition: number; readonly size: number }
+  | { readonly do: 'pause' | 'resume' | 'stop' | 'start' | 'cut' | 'silence'; readonly broker: number }
+  | {
+      readonly do: 'stall'
+      readonly broker: number
+      readonly ms: number
+      readonly direction: 'to-server' | 'to-client' | 'both'
+    }
+  | {
+      readonly do: 'truncate'
+      readonly broker: number
+      readonly bytes: number
+      readonly direction: 'to-server' | 'to-client'
+    }
+  | { readonly do: 'add-partition'; readonly topic: number }
+  | { readonly do: 'heal' }
+  | { readonly do: 'close'; readonly timeoutMs: number | null }
+
+export interface Schedule {
+  readonly seed: number
+  readonly brokers: number
+  readonly latencyMs: number
+  readonly topics: readonly TopicPlan[]
+  readonly producer: ProducerPlan
+  readonly steps: readonly Step[]
+  /** Whether the cluster is well again when the producer is closed at the end. */
+  readonly isHealedBeforeClose: boolean
+  readonly closeTimeoutMs: number | null
+}
+
+const index = fc.nat({ max: 5 })
+const orNull = <T>(arbitrary: fc.Arbitrary<T>, nullsIn: number): fc.Arbitrary<T | null> =>
+  fc.option(arbitrary, { freq: nullsIn, nil: null })
+
+const topicPlan: fc.Arbitrary<TopicPlan> = fc.record({
+  partitions: fc.integer({ min: 1, max: 3 }),
+  replicas: fc.integer({ min: 1, max: 3 }),
+  minInsyncReplicas: fc.integer({ min: 1, max: 2 }),
+  maxMessageBytes: fc.constantFrom(1_048_588, 1_048_588, 400, 180),
+})
+
+const producerPlan: fc.Arbitrary<ProducerPlan> = fc.record({
+  mode: fc.oneof(
+    { weight: 8, arbitrary: fc.constant('idempotent' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('acks=all' as const, 'acks=1' as const, 'acks=0' as const) },
+  ),
+  maxInFlight: fc.constantFrom(5, 5, 4, 3, 2, 1),
+  lingerMs: fc.constantFrom(0, 0, 5, 40),
+  batchSize: fc.constantFrom(1, 130, 300, 16_384),
+  bufferMemory: fc.constantFrom(33_554_432, 33_554_432, 20_000, 2000, 700),
+  maxRequestSize: fc.constantFrom(1_048_576, 1_048_576, 500),
+  retries: fc.constantFrom(2_147_483_647, 2_147_483_647, 2_147_483_647, 3, 1),
+  requestTimeoutMs: fc.constantFrom(50, 200, 1000),
+  deliverySlackMs: fc.constantFrom(0, 100, 500, 5000, 20_000),
+  maxBlockMs: fc.constantFrom(0, 60, 1000, 60_000),
+  retryBackoffMs: fc.constantFrom(0, 10, 100),
+  metadataMaxAgeMs: fc.constantFrom(100, 1000, 300_000),
+  connectionsMaxIdleMs: fc.constantFrom(60, 540_000, 540_000),
+})
+
+// A duplicate, a refused epoch and the like are what they are called; every other code is one of the table.
+const everyProduceCode = Object.keys(produceReactions).filter((code) => code !== 'NONE')
+const fatal = everyProduceCode.filter((code) => produceReactions[code] === 'fatal')
+const survivable = everyProduceCode.filter((code) => produceReactions[code] !== 'fatal')
+const retriable = errorCodes.filter((code) => code.retriable).map(({ name }) => name)
+const sequenceErrors = [
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'UNKNOWN_PRODUCER_ID',
+  'DUPLICATE_SEQUENCE_NUMBER',
+  'MESSAGE_TOO_LARGE',
+  'INVALID_PRODUCER_EPOCH',
+  'NOT_ENOUGH_REPLICAS',
+  'NOT_LEADER_OR_FOLLOWER',
+]
+
+const produceError = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom<string | number>(...sequenceErrors) },
+  { weight: 4, arbitrary: fc.constantFrom<string | number>(...retriable) },
+  { weight: 3, arbitrary: fc.constantFrom<string | number>(...survivable, 999) },
+)
+
+const mishap = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<FaultAction>('drop-answer') },
+  { weight: 2, arbitrary: fc.constant<FaultAction>('drop-request') },
+  { weight: 3, arbitrary: fc.constant<FaultAction>('close') },
+  {
+    weight: 5,
+    arbitrary: fc.constantFrom(0, 0, 0, 2, 7, 30).map((cutAfterBytes): FaultAction => ({ cutAfterBytes })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(1, 20, 100, 700, 3000).map((delayMs): FaultAction => ({ delayMs })),
+  },
+)
+
+const error = (codes: fc.Arbitrary<string | number>): fc.Arbitrary<FaultAction> =>
+  codes.map((code) => ({ error: code }))
+
+const faultOn = (
+  api: ApiName,
+  action: fc.Arbitrary<FaultAction>,
+): fc.Arbitrary<Extract<Step, { do: 'fault' }>> =>
+  fc.record({
+    do: fc.constant('fault' as const),
+    api: fc.constant(api),
+    broker: orNull(index, 1),
+    topic: api === 'Produce' ? orNull(index, 1) : fc.constant(null),
+    nth: fc.constantFrom(1, 1, 1, 2, 3, 4, 6),
+    times: fc.constantFrom(1, 1, 1, 2, 3, 10),
+    action,
+  })
+
+const send = fc.record({
+  do: fc.constant('send' as const),
+  topic: index,
+  partition: orNull(index, 2),
+  key: orNull(index, 1),
+  bytes: fc.oneof(
+    { weight: 6, arbitrary: fc.integer({ min: 0, max: 60 }) },
+    { weight: 2, arbitrary: fc.constantFrom(110, 250, 600) },
+  ),
+  count: fc.constantFrom(1, 1, 1, 2, 3, 8, 20),
+  kind: fc.oneof(
+    { weight: 5, arbitrary: fc.constant('promise' as const) },
+    { weight: 4, arbitrary: fc.constant('callback' as const) },
+    {
+      weight: 2,
+      arbitrary: fc.constantFrom(
+        'forgotten' as const,
+        'chained' as const,
+        'throwing' as const,
+        'slow-serializer' as const,
+      ),
+    },
+  ),
+})
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 30, arbitrary: send },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('turns' as const), count: fc.integer({ min: 1, max: 6 }) }) },
+  {
+    weight: 14,
+    arbitrary: fc.record({
+      do: fc.constant('wait' as const),
+      ms: fc.constantFrom(1, 3, 5, 12, 30, 60, 110, 250, 1100, 6000),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
+  { weight: 12, arbitrary: faultOn('Produce', mishap) },
+  { weight: 9, arbitrary: faultOn('Produce', error(produceError)) },
+  { weight: 2, arbitrary: faultOn('Metadata', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
+  { weight: 1, arbitrary: faultOn('Metadata', error(fc.constantFrom('TOPIC_AUTHORIZATION_FAILED', 'REBOOTSTRAP_REQUIRED'))) },
+  { weight: 2, arbitrary: faultOn('InitProducerId', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
+  { weight: 1, arbitrary: faultOn('ApiVersions', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('move-leader' as const),
+      topic: index,
+      partition: index,
+      to: fc.integer({ min: -1, max: 3 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('set-isr' as const),
+      topic: index,
+      partition: index,
+      size: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  {
+    weight: 9,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        ...(['pause', 'resume', 'resume', 'stop', 'start', 'start', 'cut', 'silence'] as const),
+      ),
+      broker: index,
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('stall' as const),
+      broker: index,
+      ms: fc.constantFrom(10, 70, 300, 1500),
+      direction: fc.constantFrom('to-server' as const, 'to-client' as const, 'both' as const),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('truncate' as const),
+      broker: index,
+      bytes: fc.constantFrom(0, 3, 60, 150, 400),
+      direction: fc.constantFrom('to-server' as const, 'to-client' as const),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('add-partition' as const), topic: index }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('heal' as const) }) },
+)
+
+const rare: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 1, arbitrary: faultOn('Produce', error(fc.constantFrom(...fatal))) },
+  { weight: 1, arbitrary: faultOn('InitProducerId', error(fc.constantFrom('CLUSTER_AUTHORIZATION_FAILED'))) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('close' as const),
+      timeoutMs: fc.constantFrom(null, 0, 40, 500),
+    }),
+  },
+)
+
+export const schedules: fc.Arbitrary<Schedule> = fc.record({
+  seed: fc.nat(),
+  brokers: fc.integer({ min: 1, max: 3 }),
+  latencyMs: fc.constantFrom(0, 1, 1, 8),
+  topics: fc.array(topicPlan, { minLength: 1, maxLength: 2 }),
+  producer: producerPlan,
+  steps: fc.array(fc.oneof({ weight: 150, arbitrary: step }, { weight: 1, arbitrary: rare }), {
+    minLength: 1,
+    maxLength: 60,
+    size: 'max',
+  }),
+  isHealedBeforeClose: fc.boolean(),
+  closeTimeoutMs: fc.constantFrom(null, null, null, 0, 30, 1000),
+})

@@ -1,0 +1,258 @@
+/**
+ * Every row of src/protocol/reactions.ts that an idempotent producer can meet, and codes that nobody knows, answered by
+ * a broker: what the producer sends next, under which epoch and sequence, whether it asks for metadata, and what the
+ * application is told.
+ */
+import { describe, expect, test } from 'vitest'
+import { KafkaError } from '../../src/errors.js'
+import { errorByCode, errorByName } from '../../src/protocol/error-codes.js'
+import {
+  initProducerIdReactions,
+  metadataReactions,
+  produceReactions,
+  type ProduceReaction,
+} from '../../src/protocol/reactions.js'
+import { arena, batches, failure, frozenArena, requests, turnsUntil } from './arena.js'
+
+/** Codes that Kafka 4.2 does not answer to the request, with what the rules make of them; two that nobody has. */
+const byRule: readonly (readonly [code: string | number, reaction: ProduceReaction])[] = [
+  ['OFFSET_OUT_OF_RANGE', 'fail'],
+  ['NOT_CONTROLLER', 'retry'],
+  ['COORDINATOR_NOT_AVAILABLE', 'refresh'],
+  [999, 'fail'],
+  [-2, 'fail'],
+]
+
+const nameOf = (code: string | number): string => (typeof code === 'string' ? code : errorByCode(code).name)
+const errnoOf = (code: string | number): number => (typeof code === 'number' ? code : errorByName(code)!.errno)
+
+/** The class of the error that a record fails with; BrokerError where it is none of these. */
+const classes: Readonly<Record<string, string>> = {
+  REQUEST_TIMED_OUT: 'TimeoutError',
+  MESSAGE_TOO_LARGE: 'RecordTooLargeError',
+  RECORD_LIST_TOO_LARGE: 'RecordTooLargeError',
+  TOPIC_AUTHORIZATION_FAILED: 'AuthorizationError',
+  CLUSTER_AUTHORIZATION_FAILED: 'AuthorizationError',
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'AuthorizationError',
+  UNSUPPORTED_VERSION: 'UnsupportedVersionError',
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 'OutOfOrderSequenceError',
+  PRODUCER_FENCED: 'ProducerFencedError',
+}
+
+/** Nobody can tell from these answers whether the records are in the log. */
+const open = [
+  'UNKNOWN_SERVER_ERROR',
+  'REQUEST_TIMED_OUT',
+  'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+  'KAFKA_STORAGE_ERROR',
+  'UNKNOWN(999)',
+  'UNKNOWN(-2)',
+]
+
+function told(code: string | number, flags: { retriable?: boolean; fatal?: boolean } = {}): object {
+  const name = nameOf(code)
+  return {
+    name: classes[name] ?? 'BrokerError',
+    code: name,
+    errno: errnoOf(code),
+    retriable: flags.retriable ?? false,
+    fatal: flags.fatal ?? false,
+    mayHaveBeenWritten: open.includes(name),
+  }
+}
+
+const produceRows = [...Object.entries(produceReactions), ...byRule].filter(([code]) => code !== 'NONE')
+
+describe('Produce, answered to the second of three records', () => {
+  test.each(produceRows)('%s: %s', async (code, reaction) => {
+    const { cluster, producer } = await arena()
+    const orders = producer()
+    const fatal: KafkaError[] = []
+    const failed: KafkaError[] = []
+    orders.on('fatal', (error) => fatal.push(error)).on('deliveryError', (error) => failed.push(error))
+    const send = (value: string) => orders.send({ topic: 'orders', value })
+    await send('one')
+    const metadataBefore = requests(cluster, 'Metadata').length
+    cluster.fail({ api: 'Produce' }, { error: code })
+    const second = send('two')
+    const name = nameOf(code)
+    const first = ['0/0 NONE', `0/1 ${name}`]
+    switch (reaction) {
+      case 'success': {
+        // The answer is forged: the broker does not have it. What counts is that the sequence went on.
+        expect(await second).toMatchObject({ offset: -1n })
+        await send('three')
+        expect(batches(cluster).slice(0, 3)).toEqual([...first, '0/2 OUT_OF_ORDER_SEQUENCE_NUMBER'])
+        break
+      }
+      case 'retry':
+      case 'refresh':
+      case 'unknown-producer': {
+        // UNKNOWN_PRODUCER_ID without a log start offset, as here, only says that the partition is moving.
+        expect(await second).toMatchObject({ offset: 1n })
+        await send('three')
+        expect(batches(cluster)).toEqual([...first, '0/1 NONE', '0/2 NONE'])
+        break
+      }
+      case 'out-of-order': {
+        expect(await second).toMatchObject({ offset: 1n })
+        await send('three')
+        expect(batches(cluster)).toEqual([...first, '1/0 NONE', '1/1 NONE'])
+        break
+      }
+      case 'split':
+      case 'fail': {
+        const error = await failure(second)
+        expect(error).toMatchObject(told(code))
+        expect(error.message).toContain(`${name} (${errnoOf(code)})`)
+        expect(error.message).toContain('orders-0')
+        expect(await send('three')).toMatchObject({ offset: 1n })
+        expect(batches(cluster)).toEqual([...first, '1/0 NONE'])
+        break
+      }
+      case 'fatal': {
+        const error = await failure(second)
+        expect(error).toMatchObject(told(code, { fatal: true }))
+        expect(fatal).toEqual([error])
+        expect(await failure(send('three'))).toBe(error)
+        expect(batches(cluster)).toEqual(first)
+        break
+      }
+    }
+    const asked = (): number => requests(cluster, 'Metadata').length - metadataBefore
+    if (reaction === 'refresh') await turnsUntil(() => asked() > 0, 'metadata is asked for')
+    else expect(asked()).toBe(0)
+    expect(failed.length).toBe(reaction === 'fatal' ? 2 : ['fail', 'split'].includes(reaction) ? 1 : 0)
+  })
+})
+
+const retried = produceRows.filter(([, reaction]) =>
+  ['retry', 'refresh', 'out-of-order', 'unknown-producer'].includes(reaction),
+)
+
+describe('Produce, answered for ever', () => {
+  test.each(retried)('%s ends with deliveryTimeoutMs and says so', async (code) => {
+    const { clock, cluster, producer } = await frozenArena()
+    const orders = producer({ retryBackoffMs: 100, retryBackoffMaxMs: 1000, deliveryTimeoutMs: 30_000 })
+    cluster.fail({ api: 'Produce', times: Infinity }, { error: code })
+    const error = failure<KafkaError>(orders.send({ topic: 'orders', value: 'one' }))
+    await clock.advance(29_999)
+    expect(orders.metrics().recordErrorTotal).toBe(0)
+    await clock.advance(1)
+    expect(await error).toMatchObject({
+      name: 'TimeoutError',
+      code: 'TIMEOUT',
+      retriable: true,
+      fatal: false,
+      mayHaveBeenWritten: open.includes(nameOf(code)),
+      cause: { code: nameOf(code) },
+    })
+    expect((await error).message).toContain(`${nameOf(code)} (${errnoOf(code)})`)
+    // 100, 200, 400, 800 and then about one in a second.
+    expect(requests(cluster, 'Produce').length).toBeGreaterThan(25)
+    expect(requests(cluster, 'Produce').length).toBeLessThan(40)
+  })
+
+  test.each(retried)('%s without retries fails with the code itself', async (code) => {
+    const { cluster, producer } = await arena()
+    cluster.fail({ api: 'Produce' }, { error: code })
+    const error = await failure(producer({ retries: 0 }).send({ topic: 'orders', value: 'one' }))
+    expect(error).toMatchObject(told(code, { retriable: errorByCode(errnoOf(code)).retriable }))
+    expect(requests(cluster, 'Produce')).toHaveLength(1)
+  })
+})
+
+const initRows = [
+  ...Object.entries(initProducerIdReactions),
+  ...([
+    ['NOT_CONTROLLER', 'retry'],
+    ['GROUP_ID_NOT_FOUND', 'fatal'],
+    [999, 'fatal'],
+    [-2, 'fatal'],
+  ] as const),
+].filter(([code]) => code !== 'NONE')
+
+describe('InitProducerId', () => {
+  test.each(initRows)('%s: %s', async (code, reaction) => {
+    const { cluster, producer } = await arena()
+    const orders = producer()
+    const fatal: KafkaError[] = []
+    orders.on('fatal', (error) => fatal.push(error))
+    cluster.fail({ api: 'InitProducerId' }, { error: code })
+    const sent = orders.send({ topic: 'orders', value: 'one' })
+    if (reaction === 'retry') {
+      await sent
+      expect(requests(cluster, 'InitProducerId')).toHaveLength(2)
+      expect(batches(cluster)).toEqual(['0/0 NONE'])
+      return
+    }
+    const error = await failure(sent)
+    expect(error).toMatchObject({ ...told(code, { fatal: true }), mayHaveBeenWritten: false })
+    expect(error.message).toContain(`InitProducerId at broker 1: ${nameOf(code)} (${errnoOf(code)})`)
+    expect(fatal).toEqual([error])
+    expect(await failure(orders.send({ topic: 'orders', value: 'two' }))).toBe(error)
+    expect(requests(cluster, 'InitProducerId')).toHaveLength(1)
+    expect(batches(cluster)).toEqual([])
+  })
+
+  test('a code that is answered for ever is the cause when the delivery timeout is over', async () => {
+    const { clock, cluster, producer } = await frozenArena()
+    cluster.fail({ api: 'InitProducerId', times: Infinity }, { error: 'COORDINATOR_LOAD_IN_PROGRESS' })
+    const orders = producer({ retryBackoffMs: 100, retryBackoffMaxMs: 1000 })
+    const error = failure<KafkaError>(orders.send({ topic: 'orders', value: 'one' }))
+    await clock.advance(120_000)
+    expect(await error).toMatchObject({
+      name: 'TimeoutError',
+      mayHaveBeenWritten: false,
+      cause: { code: 'COORDINATOR_LOAD_IN_PROGRESS' },
+    })
+    expect((await error).message).toContain('never sent')
+    const asked = requests(cluster, 'InitProducerId').length
+    await clock.advance(60_000)
+    // One more may have been due already.
+    expect(requests(cluster, 'InitProducerId').length).toBeLessThanOrEqual(asked + 1)
+  })
+})
+
+const metadataRows = [
+  ...Object.entries(metadataReactions),
+  ...([
+    ['NOT_CONTROLLER', 'retry'],
+    ['GROUP_ID_NOT_FOUND', 'fail'],
+    [999, 'fail'],
+    [-2, 'fail'],
+  ] as const),
+].filter(([code]) => code !== 'NONE')
+
+describe('Metadata', () => {
+  test.each(metadataRows)('%s: %s', async (code, reaction) => {
+    const { cluster, producer } = await arena()
+    const orders = producer()
+    cluster.fail({ api: 'Metadata' }, { error: code })
+    const sent = orders.send({ topic: 'orders', value: 'one' })
+    if (reaction === 'fail') {
+      const error = await failure(sent)
+      expect(error).toMatchObject({ ...told(code), mayHaveBeenWritten: false })
+      expect(error.message).toContain(`orders: ${nameOf(code)} (${errnoOf(code)})`)
+      expect(requests(cluster, 'Metadata')).toHaveLength(1)
+      // The refusal may have been lifted since: the next record asks again.
+      await orders.send({ topic: 'orders', value: 'two' })
+    } else {
+      await sent
+    }
+    expect(requests(cluster, 'Metadata')).toHaveLength(2)
+    expect(batches(cluster)).toEqual(['0/0 NONE'])
+  })
+
+  const retriedRows = metadataRows.filter(([, reaction]) => reaction === 'retry')
+  test.each(retriedRows)('%s answered for ever ends with maxBlockMs and says so', async (code) => {
+    const { clock, cluster, producer } = await frozenArena()
+    cluster.fail({ api: 'Metadata', times: Infinity }, { error: code })
+    const orders = producer({ retryBackoffMs: 100, retryBackoffMaxMs: 1000, maxBlockMs: 20_000 })
+    const error = failure(orders.send({ topic: 'orders', value: 'one' }))
+    await clock.advance(20_000)
+    expect(await error).toMatchObject({ name: 'TimeoutError', retriable: true, mayHaveBeenWritten: false })
+    expect((await error).message).toMatch(/no metadata of topic orders within 20000 ms \(maxBlockMs\)/)
+    expect((await error).message).toContain(`${nameOf(code)} (${errnoOf(code)})`)
+  })
+})
