@@ -49,7 +49,7 @@ export function long(kafkaName: string | undefined, bounds: Bounds): Option<numb
 
 function integer(kafkaName: string | undefined, bounds: Bounds & { readonly max: number }): Option<number> {
   const { min = -Number.MAX_SAFE_INTEGER, max } = bounds
-  const valid = min < -1 ? 'an integer' : `an integer from ${min} to ${max}`
+  const valid = min === -Number.MAX_SAFE_INTEGER ? 'an integer' : `an integer from ${min} to ${max}`
   return {
     kafkaName,
     valid,

@@ -33,7 +33,6 @@ const partitioners = new Map<string, () => Partitioner>([
 /** What a setting must be because this producer can do nothing else; in lower case, '' where it must be empty. */
 const onlyThis = new Map([
   ['security.protocol', 'plaintext'],
-  ['compression.type', 'none'],
   ['transactional.id', ''],
   ['transaction.two.phase.commit.enable', 'false'],
   ['interceptor.classes', ''],
@@ -43,9 +42,6 @@ const onlyThis = new Map([
 /** Java's own business, or details of something that `onlyThis` already refuses: without effect on what is delivered. */
 const ignored = new Set([
   'auto.include.jmx.reporter',
-  'compression.gzip.level',
-  'compression.lz4.level',
-  'compression.zstd.level',
   'enable.metrics.push',
   'metric.reporters',
   'metrics.num.samples',

@@ -4,7 +4,8 @@
  * Java client 4.2, and each difference is told where it is.
  */
 import { bootstrapServers } from './bootstrap-servers.js'
-import { boolean, int, long, MAX_INT, oneOf, text, value, type Option } from './config-option.js'
+import type { Codecs } from './codec.js'
+import { boolean, int, long, MAX_INT, mustBe, oneOf, text, value, type Option } from './config-option.js'
 import type { ProducerInterceptor } from './interceptor.js'
 import { stderrLogger, type Logger } from './logger.js'
 import { keyHash, type Partitioner } from './partitioner.js'
@@ -42,6 +43,30 @@ function acksOption(kafkaName: string): Option<'all' | -1 | 1 | 0, -1 | 1 | 0> {
       return read === 'all' ? -1 : read
     },
   }
+}
+
+/** Kafka's own bounds: 0, which would store, is not a level. */
+function gzipLevel(kafkaName: string): Option<number> {
+  const option = int(kafkaName, { default: -1, min: -1, max: 9 })
+  const valid = 'an integer from 1 to 9, or -1'
+  return {
+    ...option,
+    valid,
+    read: (given) => {
+      const read = option.read(given)
+      return typeof read === 'number' && read !== 0 ? read : mustBe(valid, given)
+    },
+  }
+}
+
+const CODECS = ['gzip', 'snappy', 'lz4', 'zstd']
+
+/** An object whose names are compression types and whose values can compress. */
+function areCodecs(given: unknown): boolean {
+  if (typeof given !== 'object' || given === null) return false
+  return Object.entries(given).every(
+    ([type, codec]) => CODECS.includes(type) && (codec === undefined || hasMethods(codec, ['compress'], 1)),
+  )
 }
 
 /**
@@ -99,6 +124,32 @@ export const producerOptions = {
    * @defaultValue 5
    */
   lingerMs: long('linger.ms', { default: 5, min: 0 }),
+
+  /**
+   * How batches are compressed: `'none'`, `'gzip'`, `'snappy'`, `'lz4'` or `'zstd'`. What is compressed is a whole
+   * batch, so larger batches (`batchSize`, `lingerMs`) compress better. zstd needs brokers of 2.1 and up.
+   * @defaultValue 'none'
+   */
+  compressionType: oneOf('compression.type', ['none', 'gzip', 'snappy', 'lz4', 'zstd'], 'none'),
+
+  /**
+   * The level of gzip, from 1 (fast) to 9 (small); -1 means 6 (KIP-390).
+   * @defaultValue -1
+   */
+  compressionGzipLevel: gzipLevel('compression.gzip.level'),
+
+  /**
+   * The level of LZ4, from 1 to 17; 9 is the fast algorithm, as in the Java client (KIP-390). lz4js, which is the
+   * default, has no other: any other level is a warning in the log, and without effect.
+   * @defaultValue 9
+   */
+  compressionLz4Level: int('compression.lz4.level', { default: 9, min: 1, max: 17 }),
+
+  /**
+   * The level of zstd, from -131072 (fast) to 22 (small) (KIP-390).
+   * @defaultValue 3
+   */
+  compressionZstdLevel: int('compression.zstd.level', { default: 3, min: -131_072, max: 22 }),
 
   /**
    * The bytes of a batch, which holds records of one partition. A batch that is full is sent at once; a larger record
@@ -304,6 +355,18 @@ export const producerOptions = {
     'an object with the functions debug, info, warn and error',
     (given) => hasMethods(given, ['debug', 'info', 'warn', 'error'], 4),
     { default: stderrLogger, defaultText: 'stderr' },
+  ),
+
+  /**
+   * Engines of your own for compression types: `{ zstd: { name: 'mine', compress: (bytes, level) => ... } }`, where the
+   * result may be a promise. See the type `Codec` for the formats that Kafka reads.
+   * @defaultValue none
+   */
+  codecs: value<Codecs>(
+    undefined,
+    'an object with gzip, snappy, lz4 or zstd, each an object with the function compress',
+    areCodecs,
+    { default: {}, defaultText: 'none' },
   ),
 
   /**

@@ -7,6 +7,7 @@ import { Backoff } from './network/backoff.js'
 import { Cluster, type ConnectionEvent } from './network/cluster.js'
 import type { TopicChange } from './network/metadata.js'
 import type { Partitioner } from './partitioner.js'
+import { BatchCompression } from './producer/batch-compression.js'
 import { SenderCounters } from './producer/counters.js'
 import type { CompletionObserver } from './producer/producer-batch.js'
 import { RecordAccumulator } from './producer/record-accumulator.js'
@@ -14,6 +15,7 @@ import { RecordIntake, type RecordTypes } from './producer/record-intake.js'
 import { seamsOf, type Seams } from './producer/seams.js'
 import { Sender } from './producer/sender.js'
 import { TransactionManager } from './producer/transaction-manager.js'
+import { compressorFor } from './records/compression.js'
 import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata, TopicPartition } from './record.js'
 import type { ProducerMetrics } from './metrics.js'
 import { RecordStream } from './record-stream.js'
@@ -97,7 +99,9 @@ export class Producer<K = Payload, V = Payload> {
         this.#emit('deliveryError', error, { topic, partition })
       },
     }
-    this.#accumulator = new RecordAccumulator(this.#config, clock, null)
+    const compressor = compressorFor(this.#config)
+    const compression = compressor === null ? null : new BatchCompression(compressor, this.#config.logger)
+    this.#accumulator = new RecordAccumulator(this.#config, clock, compression, random)
     this.#cluster = new Cluster({
       config: this.#config,
       clock,

@@ -58,6 +58,8 @@ export class RecordAccumulator {
   readonly #config: AccumulatorConfig
   readonly #clock: Pick<Clock, 'now'>
   readonly #compression: BatchCompression | null
+  /** Dice of the sticky choice. */
+  readonly #random: (() => number) | undefined
   /** The bytes of a full batch. */
   readonly #batchLimit: number
   readonly #topics = new Map<string, TopicQueues>()
@@ -71,8 +73,14 @@ export class RecordAccumulator {
   readonly #leaderless = new Set<PartitionQueue>()
   readonly #loadMeasuredAt = new WeakMap<TopicQueues, number>()
 
-  constructor(config: AccumulatorConfig, clock: Pick<Clock, 'now'>, compression: BatchCompression | null) {
+  constructor(
+    config: AccumulatorConfig,
+    clock: Pick<Clock, 'now'>,
+    compression: BatchCompression | null,
+    random?: () => number,
+  ) {
     this.#config = config
+    this.#random = random
     this.#compression = compression
     this.#clock = clock
     this.#batchLimit = Math.min(config.batchSize, config.maxRequestSize, config.bufferMemory)
@@ -104,7 +112,7 @@ export class RecordAccumulator {
   topic(name: string): TopicQueues {
     let topic = this.#topics.get(name)
     if (topic === undefined) {
-      topic = new TopicQueues(name, this.#config.batchSize)
+      topic = new TopicQueues(name, this.#config.batchSize, this.#random)
       this.#topics.set(name, topic)
     }
     return topic

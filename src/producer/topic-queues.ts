@@ -18,9 +18,9 @@ export class TopicQueues {
   /** Records that wait for metadata or for a serializer; what comes later waits behind them. */
   waiting = 0
 
-  constructor(name: string, stickyBatchSize: number) {
+  constructor(name: string, stickyBatchSize: number, random?: () => number) {
     this.name = name
-    this.sticky = new StickyPartitioner(stickyBatchSize)
+    this.sticky = new StickyPartitioner(stickyBatchSize, random)
   }
 
   /** Takes over metadata; returns the partitions whose leader is another one now. */

@@ -10,13 +10,6 @@ export function asked(name: 'SEED' | 'RUNS' | 'FIRST' | 'RECORDS' | 'SECONDS', o
   return value
 }
 
-/** The clusters that the cut campaign is wanted on. */
-export function isTarget(name: 'test' | 'kafka'): boolean {
-  const target = process.env['CAMPAIGN_TARGET'] ?? 'both'
-  if (!['test', 'kafka', 'both'].includes(target)) throw new Error(`there is no target ${target}`)
-  return target === 'both' || target === name
-}
-
 /** Prints a line of the result. */
 export function report(line: string): void {
   process.stdout.write(`${line}\n`)

@@ -21,9 +21,11 @@ const records = asked('RECORDS', SMALL)
 const blows: readonly Blow[] = records > SMALL ? ['kill', 'pause', 'cut', 'roll'] : ['kill', 'pause', 'cut']
 const timeout = 240_000 + (records / RECORDS_PER_SECOND) * 4_000
 
-function describeLoad(name: string, load: Load, { firstProblems: _, ...verdict }: Verdict): void {
+function describeLoad(name: string, load: Load, verdict: Verdict): void {
   const errors = [...load.errors].map(([code, count]) => `${count} ${code}`)
-  const counts = Object.entries(verdict).map(([what, count]) => `${what} ${count}`)
+  const counts = Object.entries(verdict).flatMap(([what, count]) =>
+    typeof count === 'number' ? `${what} ${count}` : [],
+  )
   report(
     `  ${name}: acknowledged ${load.acknowledged}, failed ${errors.join(', ') || 'none'}; ${counts.join(', ')}`,
   )

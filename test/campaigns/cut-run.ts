@@ -127,6 +127,6 @@ export async function runCuts(
     }
   }
   await Promise.all(Array.from({ length: lanes }, (_, number) => lane(number)))
-  const text = [...kinds].sort().map(([kind, count]) => `${count} ${kind}`)
-  return { runs: plans.length, sent, acknowledged, kinds: text.join(', ') }
+  const text = [...kinds].map(([kind, count]) => `${count} ${kind}`)
+  return { runs: plans.length, sent, acknowledged, kinds: text.sort().join(', ') }
 }

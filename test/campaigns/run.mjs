@@ -19,6 +19,8 @@ const campaigns = {
     text: 'full speed against a sink that stalls for seconds; memory must stay flat',
   },
 }
+/** The titles of the tests, by target. */
+const targets = { test: 'on the test cluster', kafka: 'on Kafka', both: '' }
 const help = `npm run campaign -- <campaign> [options]
 
 ${Object.entries(campaigns)
@@ -46,7 +48,8 @@ const { values, positionals } = parseArgs({
   },
 })
 const campaign = campaigns[positionals[0]]
-if (values.help || positionals.length !== 1 || campaign === undefined) {
+const target = targets[values.target]
+if (values.help || positionals.length !== 1 || campaign === undefined || target === undefined) {
   process.stderr.write(help)
   process.exit(values.help ? 0 : 1)
 }
@@ -56,6 +59,7 @@ const child = spawn(
     path.join(root, 'node_modules', 'vitest', 'vitest.mjs'),
     ...['run', '--config', path.join(root, 'test', 'vitest.config.mts')],
     path.join('test', 'campaigns', campaign.file),
+    ...['--testNamePattern', target],
   ],
   {
     cwd: root,
@@ -67,7 +71,6 @@ const child = spawn(
       CAMPAIGN_SEED: values.seed,
       CAMPAIGN_RUNS: values.runs,
       CAMPAIGN_FIRST: values.first,
-      CAMPAIGN_TARGET: values.target,
       CAMPAIGN_RECORDS: values.records,
       CAMPAIGN_SECONDS: String(Number(values.minutes) * 60),
     },

@@ -1,0 +1,187 @@
+/** What must hold of every run, whatever happened in it. Each check returns its violations in words. */
+import type { ReceivedBatch, ReceivedRequest } from '../../src/testing/request-context.js'
+import type { StoredRecord } from '../../src/testing/test-cluster.js'
+import { deliveryTimeoutOf, type Run, type Sent } from './run-schedule.js'
+
+function numberOf({ value }: StoredRecord): number {
+  return Number.parseInt(value!.toString('latin1'), 10)
+}
+
+/** The numbers of the stored records by "topic partition", in the order of the log. */
+function storedNumbers(run: Run): Map<string, number[]> {
+  const stored = new Map<string, number[]>()
+  for (const [topic, records] of run.logs) {
+    for (const record of records) {
+      const place = `${topic} ${record.partition}`
+      const numbers = stored.get(place) ?? []
+      stored.set(place, numbers)
+      numbers.push(numberOf(record))
+    }
+  }
+  return stored
+}
+
+const APPENDED = new Set(['NONE', 'REQUEST_TIMED_OUT', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND'])
+const DENIES_APPEND = new Set(['OUT_OF_ORDER_SEQUENCE_NUMBER', 'UNKNOWN_PRODUCER_ID', 'MESSAGE_TOO_LARGE'])
+
+interface Lies {
+  /** Partitions where an error on order denied what had been appended: nobody can be exact after that. */
+  readonly denied: ReadonlySet<string>
+  /** By partition, how many records an error on order called duplicates. */
+  readonly duplicates: ReadonlyMap<string, number>
+}
+
+/** A fault makes a broker answer what no sound broker would; where it told an untruth, less can be asked for. */
+function liesIn(journal: readonly ReceivedRequest[]): Lies {
+  const appended = new Set<string>()
+  const denied = new Set<string>()
+  const duplicates = new Map<string, number>()
+  for (const { batches, fault } of journal) {
+    const forced = typeof fault === 'object' && 'error' in fault ? fault.error : undefined
+    for (const batch of batches) {
+      const place = `${batch.topic} ${batch.partition}`
+      const identity = identityOf(batch)
+      const { outcome } = batch
+      if (outcome === null) continue
+      if (APPENDED.has(outcome)) appended.add(identity)
+      if (outcome !== forced) continue
+      if (outcome === 'DUPLICATE_SEQUENCE_NUMBER') {
+        duplicates.set(place, (duplicates.get(place) ?? 0) + batch.recordCount)
+      }
+      if (DENIES_APPEND.has(outcome) && appended.has(identity)) denied.add(place)
+    }
+  }
+  return { denied, duplicates }
+}
+
+function identityOf({ topic, partition, producerId, epoch, baseSequence }: ReceivedBatch): string {
+  return `${topic} ${partition} ${producerId} ${epoch} ${baseSequence}`
+}
+
+function* delivery(run: Run, lies: Lies): Generator<string> {
+  const { mode } = run.schedule.producer
+  const at = new Map<string, number>()
+  const everywhere = new Set<number>()
+  for (const [topic, records] of run.logs) {
+    for (const record of records) {
+      at.set(`${topic} ${record.partition} ${record.offset}`, numberOf(record))
+      everywhere.add(numberOf(record))
+    }
+  }
+  const unaccounted = new Map(lies.duplicates)
+  for (const { number, topic, error, metadata, settlements } of run.sent) {
+    if (settlements === 0) continue
+    if (error !== null) {
+      if (!error.mayHaveBeenWritten && everywhere.has(number)) {
+        yield `record ${number} failed with mayHaveBeenWritten false, and is in the log: ${error.name}: ${error.message}`
+      }
+      continue
+    }
+    if (mode === 'acks=0') continue
+    const { partition, offset } = metadata!
+    if (metadata!.topic !== topic) yield `record ${number} was acknowledged for topic ${metadata!.topic}`
+    if (offset >= 0n) {
+      const found = at.get(`${topic} ${partition} ${offset}`)
+      if (found !== number) {
+        yield `record ${number} was acknowledged at ${topic}-${partition}@${offset}, where ${found ?? 'nothing'} is`
+      }
+    } else if (!everywhere.has(number)) {
+      const place = `${topic} ${partition}`
+      const left = unaccounted.get(place) ?? 0
+      if (left === 0) yield `record ${number} was acknowledged without an offset, and is not in the log`
+      unaccounted.set(place, left - 1)
+    }
+  }
+}
+
+function* onceAndInOrder(run: Run, lies: Lies): Generator<string> {
+  const { mode, maxInFlight } = run.schedule.producer
+  // A broker that comes back reads what somebody gave up long ago; only sequences tell it apart.
+  const isOrderedWithout =
+    maxInFlight === 1 &&
+    mode !== 'acks=0' &&
+    !run.schedule.steps.some((step) => step.do === 'pause' || step.do === 'stall')
+  for (const [place, numbers] of storedNumbers(run)) {
+    if (mode === 'idempotent' && !lies.denied.has(place)) {
+      if (new Set(numbers).size !== numbers.length) yield `${place} holds records twice: ${numbers.join(' ')}`
+      else if (!isRising(numbers)) yield `${place} is out of order: ${numbers.join(' ')}`
+    } else if (isOrderedWithout && !isRising([...new Set(numbers)])) {
+      yield `${place} is out of order with one request in flight: ${numbers.join(' ')}`
+    }
+  }
+}
+
+function isRising(numbers: readonly number[]): boolean {
+  return numbers.every((number, i) => i === 0 || numbers[i - 1]! < number)
+}
+
+function* settlement({ sent, schedule, deliveryErrors }: Run): Generator<string> {
+  const deliveryTimeout = deliveryTimeoutOf(schedule.producer)
+  let failed = 0
+  let refused = 0
+  let isAllWatched = true
+  for (const { number, kind, sentAt, settledAt, settlements, isAfterClose, error } of sent) {
+    if (kind === 'forgotten') {
+      isAllWatched = false
+      continue
+    }
+    if (settlements !== 1) yield `record ${number} (${kind}) was settled ${settlements} times`
+    if (settledAt - sentAt > deliveryTimeout) {
+      yield `record ${number} was settled after ${settledAt - sentAt} ms, deliveryTimeoutMs is ${deliveryTimeout}: ${error?.message ?? 'acknowledged'}`
+    }
+    if (isAfterClose && error === null) yield `record ${number} was accepted after close`
+    // Once it has closed, the producer has no listeners left to tell.
+    if (isAfterClose) refused++
+    else if (error !== null) failed++
+  }
+  if (isAllWatched && (deliveryErrors < failed || deliveryErrors > failed + refused)) {
+    yield `${failed} records failed, 'deliveryError' was emitted ${deliveryErrors} times`
+  }
+}
+
+function lastSettled(sent: readonly Sent[], count: number, from: number): number {
+  return sent.slice(0, count).reduce((last, { settledAt }) => Math.max(last, settledAt), from)
+}
+
+function* flushAndClose({ sent, flushes, closes, schedule }: Run): Generator<string> {
+  const isAllWatched = sent.every(({ kind }) => kind !== 'forgotten')
+  const deliveryTimeout = deliveryTimeoutOf(schedule.producer)
+  for (const { calledAt, endedAt, sentBefore } of flushes) {
+    if (endedAt === -1) {
+      yield `the flush of ${calledAt} never ended`
+      continue
+    }
+    const last = lastSettled(sent, sentBefore, calledAt)
+    const due = isAllWatched ? last : calledAt + deliveryTimeout
+    if (endedAt > due) yield `the flush of ${calledAt} ended at ${endedAt}, its last record at ${last}`
+    if (endedAt < last) yield `the flush of ${calledAt} ended at ${endedAt} before its last record at ${last}`
+  }
+  for (const { calledAt, endedAt, timeoutMs } of closes) {
+    if (endedAt === -1) yield `the close of ${calledAt} never ended`
+    const due = calledAt + Math.min(timeoutMs ?? Infinity, deliveryTimeout)
+    if (endedAt > due) yield `the close of ${calledAt} (timeoutMs ${timeoutMs}) ended at ${endedAt}`
+  }
+}
+
+function* leftovers({ left, metrics }: Run): Generator<string> {
+  if (left.timers > 0) yield `${left.timers} timers are left after close`
+  if (left.sockets > 0) yield `${left.sockets} sockets are left after close`
+  if (left.connections > 0) yield `${left.connections} connections are left at the brokers`
+  if (metrics.bufferAvailableBytes !== metrics.bufferTotalBytes) {
+    yield `${metrics.bufferTotalBytes - metrics.bufferAvailableBytes} bytes of bufferMemory were not given back`
+  }
+  if (metrics.waitingRecords > 0) yield `${metrics.waitingRecords} records still wait`
+  if (metrics.requestsInFlight > 0) yield `${metrics.requestsInFlight} requests are in flight after close`
+}
+
+export function violations(run: Run): string[] {
+  const lies = liesIn(run.journal)
+  return [
+    ...run.problems,
+    ...delivery(run, lies),
+    ...onceAndInOrder(run, lies),
+    ...settlement(run),
+    ...flushAndClose(run),
+    ...leftovers(run),
+  ]
+}

@@ -1,0 +1,249 @@
+/** Drives a producer through a schedule and writes down what its user saw, and when. */
+import type { KafkaError } from '../../src/errors.js'
+import { Producer } from '../../src/index.js'
+import { keyHash } from '../../src/partitioner.js'
+import { seamsKey, type Seams } from '../../src/producer/seams.js'
+import type { RecordMetadata } from '../../src/record.js'
+import type { ProducerMetrics } from '../../src/metrics.js'
+import type { ReceivedRequest } from '../../src/testing/request-context.js'
+import type { StoredRecord } from '../../src/testing/test-cluster.js'
+import type { ProducerPlan, Schedule, SendKind, Step } from './schedule.js'
+import { VirtualTime } from './virtual-time.js'
+import { World } from './world.js'
+
+/** One record as its sender saw it. The number is the order of the `send` calls, and the record's name in the log. */
+export interface Sent {
+  readonly number: number
+  readonly topic: string
+  readonly kind: SendKind
+  readonly sentAt: number
+  readonly isAfterClose: boolean
+  /** How often it was settled; a forgotten one is not watched. */
+  settlements: number
+  settledAt: number
+  error: KafkaError | null
+  metadata: RecordMetadata | null
+}
+
+/** A flush or a close, and the records sent before it. */
+export interface Awaited {
+  readonly calledAt: number
+  readonly sentBefore: number
+  readonly timeoutMs: number | null
+  endedAt: number
+  /** What close resolved with. */
+  result: number
+}
+
+export interface Run {
+  readonly schedule: Schedule
+  readonly sent: readonly Sent[]
+  readonly flushes: readonly Awaited[]
+  readonly closes: readonly Awaited[]
+  readonly deliveryErrors: number
+  readonly logs: ReadonlyMap<string, readonly StoredRecord[]>
+  readonly journal: readonly ReceivedRequest[]
+  /** What is left when close has resolved. */
+  readonly left: { readonly timers: number; readonly sockets: number; readonly connections: number }
+  readonly metrics: ProducerMetrics
+  readonly problems: readonly string[]
+}
+
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
+/** A value that its serializer takes so long for. */
+interface SlowValue {
+  readonly text: string
+  readonly ms: number
+}
+
+/** mulberry32. */
+function seededRandom(seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+export function deliveryTimeoutOf(plan: ProducerPlan): number {
+  return plan.lingerMs + plan.requestTimeoutMs + plan.deliverySlackMs
+}
+
+function makeProducer(schedule: Schedule, world: World, seams: Seams): Producer {
+  const { mode, maxInFlight, deliverySlackMs: _, ...options } = schedule.producer
+  const modes = {
+    idempotent: { acks: 'all', enableIdempotence: true },
+    'acks=all': { acks: 'all', enableIdempotence: false },
+    'acks=1': { acks: 1 },
+    'acks=0': { acks: 0 },
+  } as const
+  const config = {
+    ...options,
+    ...modes[mode],
+    bootstrapServers: world.cluster.bootstrapServers,
+    clientId: 'model',
+    partitioner: keyHash(),
+    maxInFlightRequestsPerConnection: maxInFlight,
+    deliveryTimeoutMs: deliveryTimeoutOf(schedule.producer),
+    retryBackoffMaxMs: options.retryBackoffMs * 8,
+    reconnectBackoffMs: 10,
+    reconnectBackoffMaxMs: 200,
+    socketConnectionSetupTimeoutMs: 300,
+    socketConnectionSetupTimeoutMaxMs: 600,
+    logger: silent,
+    [seamsKey]: seams,
+  }
+  return new Producer(config)
+}
+
+export async function runSchedule(schedule: Schedule): Promise<Run> {
+  const time = new VirtualTime()
+  const uncaught = (error: unknown): void => void time.thrown.push(error)
+  process.on('uncaughtException', uncaught)
+  try {
+    return await run(schedule, time)
+  } finally {
+    time.restore()
+    process.off('uncaughtException', uncaught)
+  }
+}
+
+async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
+  const world = await World.start(time, schedule)
+  const clock = time.clock()
+  const random = seededRandom(schedule.seed)
+  const producer = makeProducer(schedule, world, {
+    clock,
+    random,
+    connect: world.connect,
+    lookup: world.lookup,
+  })
+  const sent: Sent[] = []
+  const flushes: Awaited[] = []
+  const closes: Awaited[] = []
+  const problems: string[] = []
+  let deliveryErrors = 0
+  producer.on('deliveryError', () => deliveryErrors++)
+
+  const settled = (record: Sent, error: KafkaError | null, metadata: RecordMetadata | null): void => {
+    record.settlements++
+    record.settledAt = time.now
+    record.error = error
+    record.metadata = metadata
+  }
+
+  const send = (step: Extract<Step, { do: 'send' }>, kind: SendKind): void => {
+    const number = sent.length
+    const topic = world.topicName(step.topic)
+    const record: Sent = {
+      number,
+      topic,
+      kind,
+      sentAt: time.now,
+      isAfterClose: closes.length > 0,
+      settlements: 0,
+      settledAt: -1,
+      error: null,
+      metadata: null,
+    }
+    sent.push(record)
+    const text = `${number}:`.padEnd(step.bytes, '.')
+    const fields = {
+      ...(step.partition === null ? {} : { partition: world.partitionOf(step.topic, step.partition) }),
+      ...(step.key === null ? {} : { key: `key-${step.key}` }),
+    }
+    const watch = (promise: Promise<RecordMetadata>): void => {
+      promise.then(
+        (metadata) => settled(record, null, metadata),
+        (error: KafkaError) => settled(record, error, null),
+      )
+    }
+    const callback = (error: KafkaError | null, metadata: RecordMetadata): void => {
+      settled(record, error, metadata)
+      if (isSending) problems.push(`record ${number}: its callback ran inside send`)
+      if (kind === 'chained') send(step, 'callback')
+      if (kind === 'throwing') throw new Error('a callback of the test throws')
+    }
+    const wasSending = isSending
+    isSending = true
+    if (kind === 'promise') watch(producer.send({ topic, value: text, ...fields }))
+    else if (kind === 'forgotten') void producer.send({ topic, value: text, ...fields })
+    else if (kind === 'slow-serializer') {
+      const value: SlowValue = { text, ms: (number * 7) % 23 }
+      watch(producer.topic(topic, { valueSerializer: slowly }).send({ value, ...fields }))
+    } else producer.send({ topic, value: text, ...fields }, callback)
+    isSending = wasSending
+  }
+  let isSending = false
+  const slowly = ({ text, ms }: SlowValue): Promise<string> =>
+    new Promise((resolve) => {
+      time.setTimer(ms, () => resolve(text))
+    })
+
+  const awaited = (list: Awaited[], timeoutMs: number | null, start: () => Promise<number>): void => {
+    const one = { calledAt: time.now, sentBefore: sent.length, timeoutMs, endedAt: -1, result: -1 }
+    list.push(one)
+    start().then(
+      (result) => {
+        one.endedAt = time.now
+        one.result = result
+      },
+      (error: unknown) => problems.push(`flush or close rejected: ${String(error)}`),
+    )
+  }
+  const close = (timeoutMs: number | null): void =>
+    awaited(closes, timeoutMs, () => producer.close(timeoutMs === null ? {} : { timeoutMs }))
+
+  for (const step of schedule.steps) {
+    if (await world.act(step)) continue
+    switch (step.do) {
+      case 'send':
+        for (let i = 0; i < step.count; i++) send(step, step.kind)
+        break
+      case 'flush':
+        awaited(flushes, null, async () => {
+          await producer.flush()
+          return 0
+        })
+        break
+      case 'wait':
+        await time.pass(step.ms)
+        break
+      case 'turns':
+        for (let i = 0; i < step.count; i++) await time.turn()
+        break
+      case 'close':
+        close(step.timeoutMs)
+        break
+    }
+  }
+  if (schedule.isHealedBeforeClose) await world.heal()
+  close(schedule.closeTimeoutMs)
+  const limit = time.now + deliveryTimeoutOf(schedule.producer) + 1
+  const isClosed = await time.run(() => closes.every(({ endedAt }) => endedAt !== -1), limit)
+  if (!isClosed) problems.push(`close has not ended ${limit - closes.at(-1)!.calledAt} ms after it was called`)
+  const left = { timers: clock.timers, sockets: world.openSockets, connections: 0 }
+  const metrics = producer.metrics()
+
+  // What the network and stopped brokers still hold arrives now, and must not undo what the producer told.
+  await world.heal()
+  await time.run(() => false, Infinity)
+  left.connections = world.acceptedConnections
+  const logs = new Map(world.topicNames.map((name) => [name, world.cluster.records(name)]))
+  await world.cluster.close()
+  return {
+    schedule,
+    sent,
+    flushes,
+    closes,
+    deliveryErrors,
+    logs,
+    journal: world.cluster.requests,
+    left,
+    metrics,
+    problems: [...problems, ...time.thrown.map((error) => `thrown: ${(error as Error).stack}`)],
+  }
+}

@@ -1,0 +1,210 @@
+/** The cluster and the network of one run, and what can be done to them. Knows nothing of the producer. */
+import type { Connect, Lookup } from '../../src/network/transport.js'
+import { TestCluster } from '../../src/testing/test-cluster.js'
+import { Link } from './memory-link.js'
+import type { Schedule, Step } from './schedule.js'
+import type { VirtualTime } from './virtual-time.js'
+
+export class World {
+  readonly cluster: TestCluster
+  readonly topicNames: readonly string[]
+  /** Partitions of which topic may be moved by `move-leader` and so on: as many as there are now. */
+  readonly #partitionCounts: number[]
+  readonly #time: VirtualTime
+  readonly #schedule: Schedule
+  readonly #links = new Map<number, Set<Link>>()
+  readonly #paused = new Set<number>()
+  readonly #stopped = new Set<number>()
+  /** Brokers whose address swallows attempts to connect. */
+  readonly #silent = new Set<number>()
+  #undoFaults: (() => void)[] = []
+
+  private constructor(time: VirtualTime, schedule: Schedule, cluster: TestCluster, topics: readonly string[]) {
+    this.#time = time
+    this.#schedule = schedule
+    this.cluster = cluster
+    this.topicNames = topics
+    this.#partitionCounts = schedule.topics.map(({ partitions }) => partitions)
+    for (let broker = 1; broker <= schedule.brokers; broker++) this.#links.set(broker, new Set())
+  }
+
+  static async start(time: VirtualTime, schedule: Schedule): Promise<World> {
+    const { brokers, topics } = schedule
+    const plans = topics.map(({ partitions, replicas, minInsyncReplicas, maxMessageBytes }, i) => {
+      const replicationFactor = Math.min(replicas, brokers)
+      const plan = { partitions, replicationFactor, minInsyncReplicas, maxMessageBytes }
+      return [`topic-${i}`, plan] as const
+    })
+    const cluster = await TestCluster.start({
+      brokers,
+      topics: Object.fromEntries(plans),
+      autoCreateTopics: false,
+      clock: time.clock(),
+      listen: false,
+    })
+    return new World(
+      time,
+      schedule,
+      cluster,
+      plans.map(([name]) => name),
+    )
+  }
+
+  readonly lookup: Lookup = {
+    addresses: (host) => Promise.resolve([host]),
+    canonicalNames: (host) => Promise.resolve([host]),
+  }
+
+  readonly connect: Connect = ({ host }) => {
+    const broker = Number(host.slice('broker-'.length))
+    const link = new Link(this.#time, this.#schedule.latencyMs)
+    const links = this.#links.get(broker)!
+    links.add(link)
+    if (this.#silent.has(broker)) return link.client
+    this.#time.setTimer(this.#schedule.latencyMs, () => {
+      if (link.client.destroyed) return
+      if (this.#stopped.has(broker)) {
+        link.client.destroy(
+          Object.assign(new Error(`connect ECONNREFUSED ${host}`), { code: 'ECONNREFUSED' }),
+        )
+        return
+      }
+      this.cluster.accept(broker, link.server)
+      link.client.emit('connect')
+    })
+    return link.client
+  }
+
+  /** Sockets of the producer's that are not gone. */
+  get openSockets(): number {
+    let count = 0
+    for (const links of this.#links.values()) for (const { client } of links) if (!client.closed) count++
+    return count
+  }
+
+  /** Connections that the brokers still have open. */
+  get acceptedConnections(): number {
+    let count = 0
+    for (const broker of this.#links.keys()) count += this.cluster.connectionCount(broker)
+    return count
+  }
+
+  topicName(topic: number): string {
+    return this.topicNames[topic % this.topicNames.length]!
+  }
+
+  partitionOf(topic: number, partition: number): number {
+    return partition % this.#partitionCounts[topic % this.topicNames.length]!
+  }
+
+  /** Does what a step asks for; false where it is none that concerns the cluster. */
+  async act(step: Step): Promise<boolean> {
+    switch (step.do) {
+      case 'fault': {
+        const { api, broker, topic, nth, times, action } = step
+        const match = {
+          api,
+          nth,
+          times,
+          ...(broker === null ? {} : { broker: this.#broker(broker) }),
+          ...(topic === null ? {} : { topic: this.topicName(topic) }),
+        }
+        this.#undoFaults.push(this.cluster.fail(match, action))
+        return true
+      }
+      case 'move-leader':
+        this.#moveLeader(step.topic, this.partitionOf(step.topic, step.partition), step.to)
+        return true
+      case 'set-isr': {
+        const topic = this.topicName(step.topic)
+        const partition = this.partitionOf(step.topic, step.partition)
+        const { leader, replicas } = this.cluster.describePartition(topic, partition)
+        const others = replicas.filter((id) => id !== leader && !this.#stopped.has(id))
+        const isr = (leader === -1 ? others : [leader, ...others]).slice(0, step.size)
+        if (isr.length > 0) this.cluster.setIsr(topic, partition, isr)
+        return true
+      }
+      case 'pause':
+      case 'resume':
+      case 'stop':
+      case 'start':
+        await this.#setState(this.#broker(step.broker), step.do)
+        return true
+      case 'cut':
+        for (const link of this.#linksOf(step.broker)) link.reset()
+        return true
+      case 'silence':
+        this.#silent.add(this.#broker(step.broker))
+        return true
+      case 'stall':
+        for (const link of this.#linksOf(step.broker)) link.stall(this.#time.now + step.ms, step.direction)
+        return true
+      case 'truncate':
+        for (const link of this.#linksOf(step.broker)) link.truncate(step.bytes, step.direction)
+        return true
+      case 'add-partition': {
+        const topic = step.topic % this.topicNames.length
+        if (this.#partitionCounts[topic]! >= 5) return true
+        this.cluster.addPartitions(this.topicName(topic), ++this.#partitionCounts[topic]!)
+        return true
+      }
+      case 'heal':
+        await this.heal()
+        return true
+      default:
+        return false
+    }
+  }
+
+  /** Everything runs, every partition has a leader and replicas enough, and no fault is left. */
+  async heal(): Promise<void> {
+    for (const undo of this.#undoFaults) undo()
+    this.#undoFaults = []
+    this.#silent.clear()
+    for (const broker of this.#stopped) await this.#setState(broker, 'start')
+    for (const broker of this.#paused) await this.#setState(broker, 'resume')
+    this.topicNames.forEach((name, topic) => {
+      for (let partition = 0; partition < this.#partitionCounts[topic]!; partition++) {
+        const { leader, replicas } = this.cluster.describePartition(name, partition)
+        if (leader === -1) this.cluster.moveLeader(name, partition)
+        this.cluster.setIsr(name, partition, replicas)
+      }
+    })
+  }
+
+  #broker(index: number): number {
+    return (index % this.#schedule.brokers) + 1
+  }
+
+  *#linksOf(index: number): Iterable<Link> {
+    for (const link of this.#links.get(this.#broker(index))!) if (link.isOpen) yield link
+  }
+
+  #moveLeader(topic: number, partition: number, to: number): void {
+    const name = this.topicName(topic)
+    const { replicas } = this.cluster.describePartition(name, partition)
+    if (to === -1) {
+      this.cluster.moveLeader(name, partition, -1)
+      return
+    }
+    const alive = replicas.filter((id) => !this.#stopped.has(id))
+    if (alive.length > 0) this.cluster.moveLeader(name, partition, alive[to % alive.length]!)
+  }
+
+  async #setState(broker: number, state: 'pause' | 'resume' | 'stop' | 'start'): Promise<void> {
+    if (state === 'start') {
+      if (this.#stopped.delete(broker)) await this.cluster.startBroker(broker)
+    } else if (this.#stopped.has(broker)) {
+      return
+    } else if (state === 'stop') {
+      this.#stopped.add(broker)
+      this.#paused.delete(broker)
+      await this.cluster.stopBroker(broker)
+    } else if (state === 'pause') {
+      this.#paused.add(broker)
+      this.cluster.pauseBroker(broker)
+    } else if (this.#paused.delete(broker)) {
+      this.cluster.resumeBroker(broker)
+    }
+  }
+}

@@ -1,0 +1,403 @@
+/** The accumulator by what it hands out and when, on a clock that moves only when a test says so. */
+import { describe, expect, test } from 'vitest'
+import { RecordTooLargeError } from '../../src/errors.js'
+import type { PartitionQueue } from '../../src/producer/partition-queue.js'
+import type { ProducerBatch } from '../../src/producer/producer-batch.js'
+import { RecordAccumulator, type AccumulatorConfig } from '../../src/producer/record-accumulator.js'
+import { readRecordBatch } from '../../src/records/read-record-batch.js'
+
+const defaults: AccumulatorConfig = {
+  batchSize: 200,
+  bufferMemory: 2000,
+  maxRequestSize: 1000,
+  lingerMs: 5,
+  deliveryTimeoutMs: 1000,
+  partitionerAdaptivePartitioningEnable: true,
+  partitionerAvailabilityTimeoutMs: 0,
+}
+
+const anything = { mayDrain: () => true }
+
+class Bench {
+  now = 0
+  rooms = 0
+  readonly accumulator: RecordAccumulator
+  readonly settled: string[] = []
+
+  constructor(config: Partial<AccumulatorConfig> = {}) {
+    this.accumulator = new RecordAccumulator({ ...defaults, ...config }, { now: () => this.now }, null)
+    this.accumulator.onRoom = () => void this.rooms++
+  }
+
+  /** A topic whose partitions are led by these brokers. */
+  topic(name: string, ...leaders: number[]): PartitionQueue[] {
+    const partitions = leaders.map((leader, index) => ({ index, leader }))
+    this.accumulator.updateTopic(name, partitions, partitions.filter((one) => one.leader >= 0).map(({ index }) => index))
+    return this.accumulator.topic(name).partitions
+  }
+
+  append(queue: PartitionQueue, value: string, sentAtMs: number | null = null): number {
+    const settle = () => void this.settled.push(value)
+    return this.accumulator.append(queue, sentAtMs, this.now, null, -1, value, undefined, settle, null, null)
+  }
+
+  drain(nodeId: number, maxBytes = 1000): ProducerBatch[] {
+    this.accumulator.advance(this.now)
+    return this.accumulator.drain(nodeId, this.now, maxBytes, anything)
+  }
+
+  /** What could be sent to the broker now, as values. */
+  drained(nodeId: number, maxBytes?: number): string[][] {
+    return this.drain(nodeId, maxBytes).map(valuesOf)
+  }
+}
+
+function valuesOf(batch: ProducerBatch): string[] {
+  return readRecordBatch(batch.encode(false)).records.map(({ value }) => String(Buffer.from(value!)))
+}
+
+/** Fills a batch. */
+const big = 'x'.repeat(130)
+
+describe('when a batch goes', () => {
+  test('after lingerMs, with everything that came until then', () => {
+    const bench = new Bench()
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    bench.now = 4
+    bench.append(queue!, 'b')
+    expect(bench.drained(1)).toEqual([])
+    expect(bench.accumulator.nextDeadline).toBe(5)
+    bench.now = 5
+    expect(bench.drained(1)).toEqual([['a', 'b']])
+    expect(bench.drained(1)).toEqual([])
+  })
+
+  test('at once with lingerMs 0', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    expect(bench.accumulator.readyNodes()).toEqual([1])
+    expect(bench.drained(1)).toEqual([['a']])
+  })
+
+  test('when it is full, the next one lingering on its own', () => {
+    const bench = new Bench()
+    const [queue] = bench.topic('orders', 1)
+    const half = 'x'.repeat(100)
+    bench.append(queue!, half)
+    bench.append(queue!, half)
+    expect(bench.drained(1)).toEqual([[half]])
+    expect(bench.drained(1)).toEqual([])
+    bench.now = 5
+    expect(bench.drained(1)).toEqual([[half]])
+    // Where no further record could fit it need not wait for one.
+    bench.append(queue!, big)
+    expect(bench.drained(1)).toEqual([[big]])
+  })
+
+  test('with a flush, and what comes after the flush lingers', () => {
+    const bench = new Bench()
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    void bench.accumulator.flushes.flush()
+    bench.accumulator.makeLingeringDue()
+    expect(bench.drained(1)).toEqual([['a']])
+    bench.append(queue!, 'b')
+    expect(bench.drained(1)).toEqual([])
+  })
+
+  test('as soon as its partition has a leader', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', -1)
+    bench.append(queue!, 'a')
+    expect(bench.accumulator.readyNodes()).toEqual([])
+    expect([...bench.accumulator.leaderlessTopics()]).toEqual(['orders'])
+    bench.topic('orders', 3)
+    expect([...bench.accumulator.leaderlessTopics()]).toEqual([])
+    expect(bench.accumulator.readyNodes()).toEqual([3])
+    expect(bench.drained(3)).toEqual([['a']])
+  })
+
+  test('to the new leader only, once the leader has moved', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    bench.topic('orders', 2)
+    expect(bench.drained(1)).toEqual([])
+    expect(bench.accumulator.readyNodes()).toEqual([2])
+    expect(bench.drained(2)).toEqual([['a']])
+  })
+
+  test('not while the gate holds it back, and then when the partition is marked again', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    expect(bench.accumulator.drain(1, 0, 1000, { mayDrain: () => false })).toEqual([])
+    expect(bench.accumulator.readyNodes()).toEqual([])
+    bench.accumulator.markReady(queue!)
+    expect(bench.drained(1)).toEqual([['a']])
+  })
+})
+
+describe('one drain', () => {
+  test('takes one batch of each partition of the broker, and the others with the next', () => {
+    const bench = new Bench()
+    const [one, two, elsewhere] = bench.topic('orders', 1, 1, 2)
+    for (const queue of [one!, one!, one!, two!, elsewhere!]) bench.append(queue, big)
+    bench.now = 5
+    expect(bench.drain(1).map(({ queue }) => queue.partition)).toEqual([0, 1])
+    expect(bench.drain(1).map(({ queue }) => queue.partition)).toEqual([0])
+    expect(bench.drain(2).map(({ queue }) => queue.partition)).toEqual([2])
+  })
+
+  test('stays within maxBytes, always takes one, and begins the next with what was left out', () => {
+    const bench = new Bench({ lingerMs: 0, batchSize: 400, bufferMemory: 4000 })
+    const queues = bench.topic('orders', 1, 1, 1, 1)
+    for (const queue of queues) bench.append(queue, big)
+    for (const queue of queues) bench.append(queue, 'x'.repeat(300))
+    const partitions = (maxBytes: number): number[] => bench.drain(1, maxBytes).map(({ queue }) => queue.partition)
+    const size = queues[0]!.head!.records.size
+    expect(partitions(size * 2 + 10)).toEqual([0, 1])
+    // The second batches of 0 and 1 stand behind the first ones of 2 and 3.
+    expect(partitions(size * 2 + 10)).toEqual([2, 3])
+    expect(partitions(1)).toEqual([0])
+    expect(partitions(10_000)).toEqual([1, 2, 3])
+    expect(partitions(10_000)).toEqual([])
+  })
+})
+
+describe('a batch that comes back', () => {
+  test('waits for its time, then goes before what is newer', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    const [batch] = bench.drain(1)
+    bench.append(queue!, 'b')
+    bench.accumulator.reenqueue(batch!, 100)
+    expect(bench.drained(1)).toEqual([])
+    expect(bench.accumulator.nextDeadline).toBe(100)
+    bench.now = 100
+    expect(bench.drained(1)).toEqual([['a']])
+    expect(bench.drained(1)).toEqual([['b']])
+  })
+
+  test('does not wait where there is a new leader', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    bench.accumulator.reenqueue(bench.drain(1)[0]!, 100)
+    expect(bench.drained(1)).toEqual([])
+    bench.topic('orders', 2)
+    expect(bench.drained(2)).toEqual([['a']])
+  })
+
+  test('several of one partition go back to the order of their records', () => {
+    const bench = new Bench()
+    const [queue] = bench.topic('orders', 1)
+    for (const letter of ['a', 'b', 'c']) bench.append(queue!, letter.repeat(130))
+    bench.now = 5
+    const batches = [...bench.drain(1), ...bench.drain(1), ...bench.drain(1)]
+    expect(batches).toHaveLength(3)
+    for (const at of [1, 2, 0]) bench.accumulator.reenqueue(batches[at]!, 0)
+    const order = [bench.drained(1), bench.drained(1), bench.drained(1)].flat(2).map((value) => value[0])
+    expect(order).toEqual(['a', 'b', 'c'])
+  })
+})
+
+describe('delivery timeout', () => {
+  test('counts from the send, also of a record that had to wait before', () => {
+    const bench = new Bench()
+    const [one, two] = bench.topic('orders', 1, 1)
+    bench.now = 600
+    bench.append(one!, 'waited', 100)
+    bench.append(two!, 'new')
+    bench.now = 1099
+    expect(bench.accumulator.takeExpired(bench.now)).toBeUndefined()
+    bench.now = 1100
+    expect(valuesOf(bench.accumulator.takeExpired(bench.now)!)).toEqual(['waited'])
+    expect(bench.accumulator.takeExpired(bench.now)).toBeUndefined()
+    expect(bench.accumulator.nextDeadline).toBe(605)
+  })
+
+  test('takes a batch out of its queue, and lets the next one go', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    const [batch] = bench.drain(1)
+    bench.now = 500
+    bench.append(queue!, 'b')
+    bench.accumulator.reenqueue(batch!, 5000)
+    expect(bench.drained(1)).toEqual([])
+    bench.now = 1000
+    expect(bench.accumulator.takeExpired(bench.now)).toBe(batch)
+    expect(bench.drained(1)).toEqual([['b']])
+  })
+
+  test('finds a batch that is on the wire too', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    const [batch] = bench.drain(1)
+    bench.now = 1000
+    expect(bench.accumulator.takeExpired(bench.now)).toBe(batch)
+  })
+})
+
+describe('split', () => {
+  test('halves share the records in order, down to single ones, each with its own memory', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    for (const value of ['a', 'b', 'c', 'd', 'e']) bench.append(queue!, value)
+    let pieces = bench.drain(1)
+    const later = (bench.append(queue!, 'later'), bench.drain(1))
+    while (pieces.some(({ recordCount }) => recordCount > 1)) {
+      pieces = pieces.flatMap((batch) => (batch.recordCount > 1 ? bench.accumulator.split(batch) : [batch]))
+    }
+    expect(pieces.map(valuesOf)).toEqual([['a'], ['b'], ['c'], ['d'], ['e']])
+    expect(pieces.map(({ deadlineMs }) => deadlineMs)).toEqual([1000, 1000, 1000, 1000, 1000])
+    for (const batch of [...later, ...pieces.toReversed()]) bench.accumulator.reenqueue(batch, 0)
+    const order: string[][] = []
+    for (let next = bench.drained(1); next.length > 0; next = bench.drained(1)) order.push(...next)
+    expect(order).toEqual([['a'], ['b'], ['c'], ['d'], ['e'], ['later']])
+    expect(bench.accumulator.incompleteCount).toBe(6)
+    for (const batch of [...pieces, ...later]) {
+      batch.succeed(0n, -1, { callbackThrew: () => {}, recordFailed: () => {} })
+      bench.accumulator.complete(batch)
+    }
+    expect(bench.settled).toEqual(['a', 'b', 'c', 'd', 'e', 'later'])
+    expect(bench.accumulator.pool.availableBytes).toBe(2000)
+    expect(bench.accumulator.flushes.isEmpty).toBe(true)
+  })
+})
+
+describe('memory', () => {
+  test('is taken batch by batch, refused when it is spent, and given back when a batch is done', () => {
+    const bench = new Bench({ lingerMs: 0, bufferMemory: 400 })
+    const queues = bench.topic('orders', 1, 1, 1)
+    expect(bench.append(queues[0]!, 'a')).toBeGreaterThan(0)
+    expect(bench.append(queues[1]!, 'b')).toBeGreaterThan(0)
+    expect(bench.accumulator.pool.availableBytes).toBe(0)
+    expect(bench.append(queues[2]!, 'c')).toBe(0)
+    // There is room in a batch that is open.
+    expect(bench.append(queues[0]!, 'd')).toBeGreaterThan(0)
+    const [batch] = bench.drain(1)
+    bench.accumulator.complete(batch!)
+    expect(bench.rooms).toBe(1)
+    expect(bench.append(queues[2]!, 'c')).toBeGreaterThan(0)
+  })
+
+  test('of a batch is kept while a socket or an answer is outstanding, whatever became of its records', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a')
+    const [batch] = bench.drain(1)
+    batch!.hold()
+    batch!.isOnWire = true
+    bench.accumulator.complete(batch!)
+    expect(bench.accumulator.pool.availableBytes).toBe(1800)
+    batch!.isOnWire = false
+    bench.accumulator.release(batch!)
+    expect(bench.accumulator.pool.availableBytes).toBe(1800)
+    batch!.letGo()
+    bench.accumulator.release(batch!)
+    bench.accumulator.release(batch!)
+    expect(bench.accumulator.pool.availableBytes).toBe(2000)
+    expect(bench.rooms).toBe(1)
+  })
+
+  test('a record larger than a batch gets one of its own', () => {
+    const bench = new Bench()
+    const [queue] = bench.topic('orders', 1)
+    const large = 'x'.repeat(500)
+    bench.append(queue!, 'a')
+    bench.append(queue!, large)
+    bench.append(queue!, 'b')
+    expect(bench.drained(1)).toEqual([['a']])
+    expect(bench.drained(1)).toEqual([[large]])
+    bench.now = 5
+    expect(bench.drained(1)).toEqual([['b']])
+  })
+
+  test.each([
+    [{ maxRequestSize: 300 }, 'maxRequestSize (300)'],
+    [{ bufferMemory: 250 }, 'bufferMemory (250)'],
+  ])('a record that can never fit is refused by name: %o', (config, limit) => {
+    const bench = new Bench(config)
+    const [queue] = bench.topic('orders', 1)
+    expect(() => bench.append(queue!, 'x'.repeat(301))).toThrow(RecordTooLargeError)
+    expect(() => bench.append(queue!, 'x'.repeat(301))).toThrow(limit)
+    expect(bench.accumulator.pool.availableBytes).toBe(bench.accumulator.pool.totalBytes)
+    expect(bench.append(queue!, 'a')).toBeGreaterThan(0)
+  })
+})
+
+describe('a record that waited joins the flush that waits for it', () => {
+  test('its batch goes at once, and ends the flush', async () => {
+    const bench = new Bench()
+    const { flushes } = bench.accumulator
+    const [queue] = bench.topic('orders', 1)
+    const generation = flushes.current
+    flushes.enter(generation)
+    const flushed = flushes.flush()
+    bench.append(queue!, 'a', 0)
+    bench.accumulator.joinGeneration(queue!, generation)
+    flushes.leave(generation)
+    const [batch] = bench.drain(1)
+    expect(valuesOf(batch!)).toEqual(['a'])
+    bench.accumulator.complete(batch!)
+    await flushed
+    expect(flushes.isEmpty).toBe(true)
+  })
+
+  test('without a flush it lingers as any other', () => {
+    const bench = new Bench()
+    const [queue] = bench.topic('orders', 1)
+    bench.append(queue!, 'a', 0)
+    bench.accumulator.joinGeneration(queue!, bench.accumulator.flushes.current)
+    expect(bench.drained(1)).toEqual([])
+  })
+})
+
+describe('load', () => {
+  /** How often the sticky choice falls on each partition, of 600 moves. */
+  function spread(bench: Bench): number[] {
+    const topic = bench.accumulator.topic('orders')
+    const counts = topic.partitions.map(() => 0)
+    bench.accumulator.measureLoad(topic, bench.now)
+    for (let i = 0; i < 600; i++) {
+      counts[topic.sticky.partition(topic)]!++
+      topic.sticky.appended(1000, true, topic)
+    }
+    return counts
+  }
+
+  test('a partition with a long queue gets fewer records', () => {
+    const bench = new Bench()
+    const queues = bench.topic('orders', 1, 2, 3)
+    for (let i = 0; i < 5; i++) bench.append(queues[1]!, big)
+    const [one, two, three] = spread(bench)
+    expect(two!).toBeLessThan(one! / 3)
+    expect(Math.abs(one! - three!)).toBeLessThan(30)
+  })
+
+  test('a broker that does not take what there is for it is avoided, until it does', () => {
+    const bench = new Bench({ partitionerAvailabilityTimeoutMs: 50 })
+    bench.topic('orders', 1, 2, 3)
+    bench.accumulator.setStalled(2, 0)
+    bench.now = 40
+    bench.accumulator.setStalled(2, 40)
+    bench.now = 51
+    expect(spread(bench)[1]).toBeLessThanOrEqual(1) // the one that was chosen before may go on
+    bench.accumulator.setStalled(2, Infinity)
+    bench.now = 100
+    expect(spread(bench)[1]).toBeGreaterThan(150)
+  })
+
+  test('without adaptive partitioning queues do not matter', () => {
+    const bench = new Bench({ partitionerAdaptivePartitioningEnable: false })
+    const queues = bench.topic('orders', 1, 2, 3)
+    for (let i = 0; i < 5; i++) bench.append(queues[1]!, big)
+    expect(spread(bench)[1]).toBeGreaterThan(150)
+  })
+})

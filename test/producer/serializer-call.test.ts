@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import { isPromise, pairsOf, RecordHeaders, SerializerCall } from '../../src/producer/serializer-call.js'
+
+test('headers that no serializer asks for stay the object that was given', () => {
+  const given = { a: '1' }
+  expect(new RecordHeaders(given).current).toBe(given)
+  expect(new RecordHeaders(undefined).current).toBeUndefined()
+})
+
+test('what serializers add comes behind the given headers, and the given object stays as it is', () => {
+  const given = { a: '1', b: null }
+  const headers = new RecordHeaders(given)
+  new SerializerCall('orders', true, headers).headers.push(['schema', 'key'])
+  new SerializerCall('orders', false, headers).headers.push(['schema', 'value'])
+  expect(headers.current).toEqual([
+    ['a', '1'],
+    ['b', null],
+    ['schema', 'key'],
+    ['schema', 'value'],
+  ])
+  expect(given).toEqual({ a: '1', b: null })
+})
+
+test('a list of pairs is copied before anything is added', () => {
+  const given = [['a', '1']] as const
+  const headers = new RecordHeaders(given)
+  headers.list.push(['b', '2'])
+  expect(given).toHaveLength(1)
+  expect(headers.current).toHaveLength(2)
+})
+
+test('pairs are those of a list as well as those of an object', () => {
+  expect(pairsOf({ a: '1' })).toEqual([['a', '1']])
+  expect(pairsOf([['a', '1'], ['a', '2']])).toEqual([['a', '1'], ['a', '2']]) // prettier-ignore
+})
+
+test('anything with a then is a promise, bytes never are', () => {
+  expect(isPromise(Promise.resolve())).toBe(true)
+  expect(isPromise({ then: () => {} })).toBe(true)
+  expect([null, undefined, 'then', 1, {}, Object.assign(Buffer.from('a'), { then: 1 })].map(isPromise)).toEqual(
+    Array.from({ length: 6 }, () => false),
+  )
+})
