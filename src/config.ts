@@ -62,6 +62,9 @@ interface Rule {
   readonly apply: (config: Resolving, isGiven: (name: OptionName) => boolean, findings: Findings) => void
 }
 
+/** Mechanisms that send what proves the identity as it is. */
+const READABLE_MECHANISMS = ['PLAIN', 'OAUTHBEARER', 'AWS_MSK_IAM']
+
 const rules: readonly Rule[] = [
   {
     // Checked before idempotence is turned off for another reason: more than 5 needs `false` by name.
@@ -134,6 +137,30 @@ const rules: readonly Rule[] = [
         warnings.push('partitionerIgnoreKeys has no effect, because a partitioner is given')
       } else {
         config.partitioner = sticky()
+      }
+    },
+  },
+  {
+    options: ['securityProtocol', 'ssl', 'sasl'],
+    apply(config, isGiven, { problems, warnings }) {
+      const { ssl, sasl } = config
+      if (!isGiven('securityProtocol')) {
+        const transport = ssl === undefined ? 'PLAINTEXT' : 'SSL'
+        config.securityProtocol = sasl === undefined ? transport : `SASL_${transport}`
+      }
+      const protocol = config.securityProtocol
+      const isSecure = protocol.endsWith('SSL')
+      const isAuthenticated = protocol.startsWith('SASL_')
+      if (ssl !== undefined && !isSecure) problems.push(`securityProtocol ${protocol} has no use for ssl`)
+      if (sasl !== undefined && !isAuthenticated)
+        problems.push(`securityProtocol ${protocol} has no use for sasl`)
+      if (sasl === undefined && isAuthenticated) problems.push(`securityProtocol ${protocol} needs sasl`)
+      if (isSecure) config.ssl ??= () => ({})
+      const mechanism = sasl?.().mechanism ?? ''
+      if (!isSecure && READABLE_MECHANISMS.includes(mechanism)) {
+        warnings.push(
+          `${mechanism} over ${protocol} shows the credentials to everybody on the way; use SASL_SSL`,
+        )
       }
     },
   },

@@ -9,6 +9,24 @@ export {
 export type { TopicProducer } from './topic-producer.js'
 export type { ProducerConfig } from './config.js'
 export { configFromProperties } from './config-properties.js'
+export type {
+  OAuthToken,
+  OAuthTokenFunction,
+  SaslAwsMskIam,
+  SaslBroker,
+  SaslMechanism,
+  SaslOAuthBearer,
+  SaslOptions,
+  SaslPlain,
+  SaslScram,
+  SaslStep,
+  Secret,
+} from './sasl-option.js'
+export type { SslFunction } from './ssl-option.js'
+export {
+  oidcClientCredentials,
+  type OidcClientCredentialsOptions,
+} from './network/sasl/oidc-client-credentials.js'
 export type { Logger } from './logger.js'
 export type { ProducerInterceptor } from './interceptor.js'
 export type { ProducerMetrics } from './metrics.js'

@@ -9,7 +9,9 @@ import { boolean, int, long, MAX_INT, mustBe, oneOf, text, value, type Option } 
 import type { ProducerInterceptor } from './interceptor.js'
 import { stderrLogger, type Logger } from './logger.js'
 import { keyHash, type Partitioner } from './partitioner.js'
+import { sasl } from './sasl-option.js'
 import type { Serializer } from './serializer.js'
+import { ssl } from './ssl-option.js'
 
 const isFunction = (given: unknown): boolean => typeof given === 'function'
 
@@ -56,6 +58,17 @@ function gzipLevel(kafkaName: string): Option<number> {
       const read = option.read(given)
       return typeof read === 'number' && read !== 0 ? read : mustBe(valid, given)
     },
+  }
+}
+
+const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const
+type SecurityProtocol = (typeof SECURITY_PROTOCOLS)[number]
+
+function securityProtocol(kafkaName: string): Option<SecurityProtocol> {
+  return {
+    ...oneOf(kafkaName, SECURITY_PROTOCOLS, 'PLAINTEXT'),
+    defaultText: 'what ssl and sasl imply',
+    fromText: (written) => written.toUpperCase(),
   }
 }
 
@@ -288,6 +301,31 @@ export const producerOptions = {
     ['use_all_dns_ips', 'resolve_canonical_bootstrap_servers_only'],
     'use_all_dns_ips',
   ),
+
+  /**
+   * What the brokers' listener speaks: `'PLAINTEXT'`, `'SSL'` (which is TLS), `'SASL_PLAINTEXT'` or `'SASL_SSL'`. Follows
+   * from `ssl` and `sasl`; one that contradicts them is an error. `'SSL'` alone trusts the usual authorities.
+   * @defaultValue what ssl and sasl imply
+   */
+  securityProtocol: securityProtocol('security.protocol'),
+
+  /**
+   * TLS, with Node's `tls.ConnectionOptions`: `{ ca }`, `{ ca, cert, key }`, `{ pfx, passphrase }`, or `{}` for the
+   * authorities that Node trusts. A function that returns them, or a promise, is asked at every connection, so that
+   * renewed certificates need no restart. Certificates and host names are verified, and versions below TLS 1.2 refused;
+   * `rejectUnauthorized: false` turns the first off and is a warning in the log.
+   * @defaultValue none
+   */
+  ssl: ssl('ssl.*'),
+
+  /**
+   * Who this client is: `{ mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512', username, password }`,
+   * `{ mechanism: 'OAUTHBEARER', token }`, `{ mechanism: 'AWS_MSK_IAM', region }`, or a mechanism of your own,
+   * `{ mechanism, authenticate }`. User name, password and token may be functions, which are asked at every
+   * authentication and have `requestTimeoutMs` to answer.
+   * @defaultValue none
+   */
+  sasl: sasl('sasl.*'),
 
   /**
    * Chooses the partition of a record that names none: `keyHash()`, `sticky()`, `roundRobin()`, or a function of your

@@ -6,6 +6,8 @@ import { KafkaError, ProducerClosedError, TimeoutError, withOutcome } from './er
 import { Backoff } from './network/backoff.js'
 import { Cluster, type ConnectionEvent } from './network/cluster.js'
 import type { TopicChange } from './network/metadata.js'
+import { saslLogin } from './network/sasl.js'
+import { tlsConnect } from './network/tls.js'
 import type { Partitioner } from './partitioner.js'
 import { BatchCompression } from './producer/batch-compression.js'
 import { SenderCounters } from './producer/counters.js'
@@ -77,7 +79,7 @@ export class Producer<K = Payload, V = Payload> {
   readonly #sender: Sender
   readonly #intake: RecordIntake
   readonly #types: RecordTypes
-  readonly #metadataWaiters = new Set<() => void>()
+  readonly #metadataWaiters = new Set<(error?: KafkaError) => void>()
   #recordErrors = 0
   /** Why nothing can be sent any more. */
   #refusal: KafkaError | null = null
@@ -105,8 +107,12 @@ export class Producer<K = Payload, V = Payload> {
     this.#cluster = new Cluster({
       config: this.#config,
       clock,
-      connect,
+      connect: this.#config.ssl === undefined ? connect : tlsConnect(this.#config.ssl, this.#config.logger),
       lookup,
+      authenticate:
+        this.#config.sasl === undefined
+          ? undefined
+          : saslLogin(this.#config.sasl, { clock, ...this.#config }),
       random,
       onMetadata: (changes) => this.#onMetadata(changes),
       onMetadataError: (error) => this.#onMetadataError(error),
@@ -184,7 +190,9 @@ export class Producer<K = Payload, V = Payload> {
   send(record: ProducerRecord<K, V>): Promise<RecordMetadata>
   send(record: ProducerRecord<K, V>, callback: DeliveryCallback): void
   send(record: ProducerRecord<K, V>, callback?: DeliveryCallback): Promise<RecordMetadata> | undefined {
-    return this.#intake.send(record.topic, record, this.#types, callback)
+    // Not even a record that is none makes this throw.
+    const { topic } = (record as ProducerRecord | null | undefined) ?? { topic: '' }
+    return this.#intake.send(topic, record, this.#types, callback)
   }
 
   /**
@@ -332,7 +340,8 @@ export class Producer<K = Payload, V = Payload> {
     const { metadata } = this.#cluster
     for (const name of this.#accumulator.topicNames)
       if (metadata.topic(name) === undefined) this.#takeMetadata(name)
-    for (const { name, oldPartitionCount, newPartitionCount } of changes) {
+    for (const { name, oldPartitionCount, newPartitionCount, isRecreated } of changes) {
+      if (isRecreated) this.#accumulator.restartSequences(name)
       this.#takeMetadata(name)
       if (oldPartitionCount > 0 && newPartitionCount > oldPartitionCount) {
         this.#config.logger.warn('a topic has more partitions: from here on its keys map to other ones', {
@@ -370,7 +379,9 @@ export class Producer<K = Payload, V = Payload> {
 
   /** An error that will not pass by itself: what waits for metadata fails with it. */
   #onMetadataError(error: KafkaError): void {
-    if (!error.retriable) this.#intake.failWaitingForMetadata(error)
+    if (error.retriable) return
+    this.#intake.failWaitingForMetadata(error)
+    for (const wake of this.#metadataWaiters) wake(error)
   }
 
   #onConnection(event: 'connect' | 'disconnect', broker: ConnectionEvent): void {
@@ -392,10 +403,11 @@ export class Producer<K = Payload, V = Payload> {
   }
 
   #nextMetadata(): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
+    return new Promise((resolve, reject) => {
+      const wake = (error?: KafkaError): void => {
         this.#metadataWaiters.delete(wake)
-        resolve()
+        if (error === undefined) resolve()
+        else reject(error)
       }
       this.#metadataWaiters.add(wake)
     })

@@ -151,17 +151,42 @@ test('the round-robin partitioner of Java becomes ours; an empty class is the de
   expect(configFromProperties(file).partitioner).toBeUndefined()
 })
 
+test('compression and its levels are taken over', () => {
+  const config = configFromProperties(`
+    bootstrap.servers=a:1
+    compression.type=ZSTD
+    compression.gzip.level=-1
+    compression.lz4.level=12
+    compression.zstd.level=-5
+  `)
+  expect(config).toEqual({
+    bootstrapServers: 'a:1',
+    compressionType: 'zstd',
+    compressionGzipLevel: -1,
+    compressionLz4Level: 12,
+    compressionZstdLevel: -5,
+  })
+  expect(
+    problemsOf(
+      'compression.type=brotli\ncompression.gzip.level=0\ncompression.lz4.level=18\ncompression.zstd.level=23',
+    ),
+  ).toEqual([
+    'compression.type must be one of "none", "gzip", "snappy", "lz4", "zstd", not "brotli"',
+    'compression.gzip.level must be an integer from 1 to 9, or -1, not 0',
+    'compression.lz4.level must be an integer from 1 to 17, not 18',
+    'compression.zstd.level must be an integer from -131072 to 22, not 23',
+  ])
+})
+
 test('a feature that does not exist here is refused by name, without its value', () => {
   expect(
     problemsOf(`
       security.protocol=SASL_SSL
-      compression.type=zstd
       transactional.id=hunter2
       interceptor.classes=my.Interceptor
     `),
   ).toEqual([
     'security.protocol must be plaintext: this version has nothing else',
-    'compression.type must be none: this version has nothing else',
     'transactional.id must be empty or absent: this version has no counterpart',
     'interceptor.classes must be empty or absent: this version has no counterpart',
   ])
@@ -171,7 +196,6 @@ test('what means nothing here, or nothing without TLS and SASL, is ignored', () 
   const config = configFromProperties(`
     bootstrap.servers=a:1
     security.protocol=PLAINTEXT
-    compression.type=none
     interceptor.classes=
     metric.reporters=my.Reporter
     send.buffer.bytes=131072

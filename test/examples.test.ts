@@ -72,7 +72,13 @@ afterEach(() => {
 describe('examples', { timeout: 60_000 }, () => {
   test('each of them is run here', () => {
     const names = readdirSync(examples).filter((name) => name.endsWith('.ts'))
-    expect(names).toEqual(['custom-partitioner.ts', 'demo.ts', 'order-service.ts', 'test-your-service.ts'])
+    expect(names).toEqual([
+      'custom-partitioner.ts',
+      'delivery-semantics.ts',
+      'demo.ts',
+      'order-service.ts',
+      'test-your-service.ts',
+    ])
   })
 
   test('the demo sends orders and clicks, and proves by reading back that all arrived', async () => {
@@ -137,6 +143,15 @@ describe('examples', { timeout: 60_000 }, () => {
     const lines = stdout.trim().split('\n')
     expect(lines).toHaveLength(7)
     for (const line of lines) expect(line.includes('-> partition 0,')).toBe(line.startsWith('acme'))
+    expect(code).toBe(0)
+  })
+
+  test('the three delivery semantics differ under the same faults by what they lose and double', async () => {
+    const { code, stdout, stderr } = await new Example('delivery-semantics.js').exit()
+    expect(stderr).toBe('')
+    expect(stdout).toMatch(/^at most once +20 +20 +18 +2 +0 +lost: payment-3, payment-12$/m)
+    expect(stdout).toMatch(/^at least once +20 +20 +22 +0 +2 +doubled: payment-8, payment-17$/m)
+    expect(stdout).toMatch(/^exactly once +20 +20 +20 +0 +0 *$/m)
     expect(code).toBe(0)
   })
 

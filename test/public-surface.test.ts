@@ -31,6 +31,7 @@ test('kafka-producer exports these names', () => {
       "int64",
       "json",
       "keyHash",
+      "oidcClientCredentials",
       "roundRobin",
       "sticky",
       "string",

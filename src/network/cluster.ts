@@ -47,6 +47,8 @@ export interface ClusterOptions {
   readonly clock: Clock
   readonly connect: Connect
   readonly lookup: Lookup
+  /** Logs in on a new connection; see ConnectionOptions. */
+  readonly authenticate?: ((connection: Connection) => Promise<number>) | undefined
   /** Jitter and the choice among equals; numbers from 0 to below 1. */
   readonly random?: () => number
   /** After every metadata answer, with what it changed; also when it changed nothing. */
@@ -380,6 +382,7 @@ export class Cluster {
       requestTimeoutMs: config.requestTimeoutMs,
       connectionsMaxIdleMs: config.connectionsMaxIdleMs,
       socketMaxResponseBytes: config.socketMaxResponseBytes,
+      authenticate: this.#options.authenticate,
       onClose: (reason) => this.#onClose(connection, reason, isAnnounced),
     })
     this.#connections.add(connection)

@@ -12,6 +12,7 @@ import { Reader } from '../protocol/wire.js'
 import { BrokerVersions } from './broker-versions.js'
 import type { Clock, Timer } from './clock.js'
 import { FrameReader } from './frame-reader.js'
+import { endOfHandshake, tlsFailure } from './tls.js'
 import type { Address, Connect } from './transport.js'
 
 /** What brokers show in their metrics of clients (KIP-511). */
@@ -24,6 +25,13 @@ const UNSUPPORTED_VERSION = 35
  * already held the answer back for the time that it names.
  */
 const CLIENT_THROTTLES_SINCE = 2
+
+/** An answer to somebody who is not logged in needs no more. */
+const MAX_BYTES_BEFORE_LOGIN = 512 * 1024
+
+/** Re-authentication begins between these parts of a session (KIP-368), at random, so that not all do it at once. */
+const REAUTHENTICATION_FROM = 0.85
+const REAUTHENTICATION_SPREAD = 0.1
 
 export interface ConnectionOptions {
   /** The broker's id, or a negative number for a bootstrap server, whose id is not known. */
@@ -38,8 +46,11 @@ export interface ConnectionOptions {
   /** Negative: never. */
   readonly connectionsMaxIdleMs: number
   readonly socketMaxResponseBytes: number
-  /** Runs when versions are agreed on and before anybody else can send; may send requests. SASL belongs here. */
-  readonly authenticate?: ((connection: Connection) => Promise<void>) | undefined
+  /**
+   * Runs when versions are agreed on and before anybody else can send, and again before the session is over; sends
+   * requests with `authenticates`. Fulfilled with the session's milliseconds, 0 for one without an end.
+   */
+  readonly authenticate?: ((connection: Connection) => Promise<number>) | undefined
   /** Called once, also when the connection never became open. Without a reason it was closed for idleness. */
   readonly onClose?: ((reason: KafkaError | undefined) => void) | undefined
 }
@@ -57,6 +68,8 @@ export interface RequestOptions {
    * request refers to must not be reused earlier (KAFKA-19012).
    */
   readonly onWritten?: () => void
+  /** A step of authentication: all others are held from its first one on, and it is not held itself. */
+  readonly authenticates?: boolean
 }
 
 type Phase = 'new' | 'connecting' | 'negotiating' | 'authenticating' | 'open' | 'closed'
@@ -89,6 +102,7 @@ export class Connection {
   #phase: Phase = 'new'
   #closeReason: KafkaError | undefined
   #socket: Duplex | undefined
+  #isTls = false
   #isCorked = false
   #correlationId = 0
   #versions: BrokerVersions | undefined
@@ -106,6 +120,13 @@ export class Connection {
   #timer: Timer | undefined
   #timerDue = Infinity
   #idleTimer: Timer | undefined
+  /** Wall time from which the next request has to wait for a new session. */
+  #sessionEndsSoon = Infinity
+  #isReauthenticating = false
+  /** Requests wait until the steps of authentication are through. */
+  #isLoggingIn = false
+  /** The broker has answered more than what it speaks. */
+  #isProven = false
   #lastUsed = 0
 
   readonly #closed: Promise<void>
@@ -114,9 +135,9 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#nodeId = options.nodeId
-    this.#frames = new FrameReader(options.socketMaxResponseBytes, (bytes, start, end) =>
-      this.#onFrame(bytes, start, end),
-    )
+    const { authenticate, socketMaxResponseBytes: maxBytes } = options
+    const firstBytes = authenticate === undefined ? maxBytes : Math.min(maxBytes, MAX_BYTES_BEFORE_LOGIN)
+    this.#frames = new FrameReader(firstBytes, (bytes, start, end) => this.#onFrame(bytes, start, end))
     this.#closed = new Promise((resolve) => {
       this.#onSocketClosed = resolve
     })
@@ -133,6 +154,11 @@ export class Connection {
 
   get port(): number {
     return this.#options.address.port
+  }
+
+  /** The broker in words: its id, where it is known, and address. */
+  get peer(): string {
+    return this.#peer()
   }
 
   /** Requests that are neither answered nor failed; with acks=0, that are not yet written. */
@@ -184,13 +210,12 @@ export class Connection {
       await this.#establish()
       await this.#negotiate()
       this.#phase = 'authenticating'
-      await this.#options.authenticate?.(this)
+      await this.#authenticate()
       this.#throwIfClosed()
+      this.#isProven = this.#options.authenticate !== undefined
+      this.#frames.maxSize = this.#options.socketMaxResponseBytes
     } catch (error) {
-      const reason =
-        error instanceof KafkaError
-          ? error
-          : new ConnectionError(`${this.#peer()}: ${(error as Error).message}`, { cause: error })
+      const reason = this.#asKafkaError(error)
       this.close(reason)
       throw reason
     }
@@ -265,29 +290,46 @@ export class Connection {
     this.#throwIfClosed()
     const { address, connect, clock, setupTimeoutMs } = this.#options
     this.#phase = 'connecting'
-    const socket = connect(address)
-    this.#socket = socket
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
-    socket.on('error', (error: Error) => this.#onError(error))
-    socket.on('end', () => this.#onEnd())
-    socket.on('close', () => this.#onClose())
     let timer: Timer | undefined
     try {
       await new Promise<void>((resolve, reject) => {
         this.#rejectSetup = reject
-        socket.once('connect', () => {
-          if (this.#phase === 'connecting') this.#phase = 'negotiating'
-          resolve()
-        })
         timer = clock.setTimer(setupTimeoutMs, () => {
           const took = `${Math.round(setupTimeoutMs)} ms`
           this.close(new ConnectionError(`${this.#peer()} did not accept the connection within ${took}`))
         })
+        const socket = connect(address)
+        if (socket instanceof Promise) {
+          socket.then(
+            (opened) => this.#attach(opened, resolve),
+            (error: unknown) => this.close(this.#asKafkaError(error)),
+          )
+        } else {
+          this.#attach(socket, resolve)
+        }
       })
     } finally {
       timer?.cancel()
     }
     this.#throwIfClosed()
+  }
+
+  #attach(socket: Duplex, onReady: () => void): void {
+    if (this.#phase === 'closed') {
+      socket.on('error', () => {})
+      socket.destroy()
+      return
+    }
+    this.#socket = socket
+    this.#isTls = 'encrypted' in socket
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
+    socket.on('error', (error: Error) => this.#onError(error))
+    socket.on('end', () => this.#onEnd())
+    socket.on('close', () => this.#onClose())
+    socket.once(this.#isTls ? 'secureConnect' : 'connect', () => {
+      if (this.#phase === 'connecting') this.#phase = 'negotiating'
+      onReady()
+    })
   }
 
   /** Version 4, unless the broker knows less: then it answers in version 0 what it does know (KIP-511). */
@@ -314,16 +356,54 @@ export class Connection {
     >
   }
 
+  // Authentication
+
+  async #authenticate(): Promise<void> {
+    const { authenticate, clock } = this.#options
+    if (authenticate === undefined) return
+    // The broker counts from some moment after this one.
+    const start = clock.wallNow()
+    const sessionMs = await authenticate(this)
+    const part = REAUTHENTICATION_FROM + REAUTHENTICATION_SPREAD * Math.random()
+    this.#sessionEndsSoon = sessionMs > 0 ? start + sessionMs * part : Infinity
+  }
+
+  /** KIP-368: a new session on the same connection. Nobody else notices but by waiting a moment. */
+  async #reauthenticate(): Promise<void> {
+    this.#isReauthenticating = true
+    try {
+      await this.#authenticate()
+    } catch (error) {
+      this.close(this.#asKafkaError(error))
+    }
+    this.#isReauthenticating = false
+    this.#isLoggingIn = false
+    this.#release()
+  }
+
+  /** By the wall clock, as the broker's; a connection that nobody uses needs no session. */
+  #refreshSession(): void {
+    if (this.#phase !== 'open' || this.#isReauthenticating) return
+    if (this.#options.clock.wallNow() >= this.#sessionEndsSoon) void this.#reauthenticate()
+  }
+
   // Requests
 
   #exchange<Req, Res>(
     api: Api<Req, Res>,
     version: number,
     body: Req,
-    { timeoutMs = this.#options.requestTimeoutMs, expectsResponse = true, onWritten }: RequestOptions,
+    {
+      timeoutMs = this.#options.requestTimeoutMs,
+      expectsResponse = true,
+      onWritten,
+      authenticates = false,
+    }: RequestOptions,
     decode: (version: number, reader: Reader, bytes: Buffer) => Res = (v, reader) =>
       api.decodeResponse(v, reader),
   ): Promise<Res | undefined> {
+    if (authenticates) this.#isLoggingIn = this.#isReauthenticating
+    else this.#refreshSession()
     const correlationId = this.#correlationId
     const chunks = api.encodeRequest(version, correlationId, this.#options.clientId, body)
     this.#correlationId = (correlationId + 1) & 0x7fffffff
@@ -344,9 +424,10 @@ export class Connection {
         reject,
         onWritten,
       }
-      if (this.#held.length > 0 || this.#options.clock.now() < this.#throttledUntil) {
+      const isThrottled = this.#options.clock.now() < this.#throttledUntil
+      if (!authenticates && (this.#isLoggingIn || this.#held.length > 0 || isThrottled)) {
         this.#held.push({ pending, chunks })
-        this.#wakeAt(this.#throttledUntil)
+        if (!this.#isLoggingIn) this.#wakeAt(this.#throttledUntil)
       } else {
         this.#write(pending, chunks)
       }
@@ -418,6 +499,7 @@ export class Connection {
     if (pending.hasFlexibleHeader) reader.skipTaggedFields()
     const throttleMs = pending.answer(reader, bytes)
     this.#awaiting.shift()
+    if (this.#phase === 'open') this.#isProven = true
     if (throttleMs > 0 && this.#throttlingIsOurs) this.#throttle(throttleMs)
     this.#restIfNothingInFlight()
   }
@@ -425,23 +507,33 @@ export class Connection {
   #onError(error: Error): void {
     if (this.#phase === 'closed') return
     const says = meanings.get((error as NodeJS.ErrnoException).code)
+    const isTlsHandshake = this.#isTls && this.#phase === 'connecting'
+    const tls = this.#isTls ? tlsFailure(error, this.#peer(), isTlsHandshake) : undefined
     this.close(
-      new ConnectionError(
-        this.#phase === 'connecting'
-          ? `${this.#peer()} ${says ?? `cannot be reached: ${error.message}`}`
-          : `the connection to ${this.#peer()} broke: ${error.message}`,
-        { cause: error },
-      ),
+      tls ??
+        new ConnectionError(
+          this.#phase === 'connecting'
+            ? `${this.#peer()} ${says ?? `cannot be reached: ${error.message}`}`
+            : `the connection to ${this.#peer()} broke: ${error.message}`,
+          { cause: error },
+        ),
     )
   }
 
   #onEnd(): void {
     if (this.#phase === 'closed') return
+    if (this.#isTls && this.#phase === 'connecting') {
+      this.close(endOfHandshake(this.#peer()))
+      return
+    }
     let when = ''
     if (this.#frames.isInsideFrame) when = ' in the middle of an answer'
     else if (this.#phase === 'negotiating') {
       when = ' instead of saying what it speaks: it expects TLS, or is no Kafka broker from 0.10 on'
-    } else if (this.#awaiting.length > 0) when = ` with ${this.#awaiting.length} requests unanswered`
+    } else if (this.#awaiting.length > 0) {
+      when = ` with ${this.#awaiting.length} requests unanswered`
+      if (!this.#isProven) when += ', its very first: perhaps this listener expects SASL'
+    }
     this.close(new ConnectionError(`${this.#peer()} closed the connection${when}`))
   }
 
@@ -474,13 +566,20 @@ export class Connection {
       this.#timeOut(late)
       return
     }
-    if (this.#held.length > 0 && this.#throttledUntil <= now) {
-      const held = this.#held
-      this.#held = []
-      for (const { pending, chunks } of held) this.#write(pending, chunks)
-    }
     this.#wakeAt(this.#earliest()?.deadline ?? Infinity)
-    if (this.#held.length > 0) this.#wakeAt(this.#throttledUntil)
+    this.#release()
+  }
+
+  /** Writes what was held back, when nothing stands against it any more. */
+  #release(): void {
+    if (this.#held.length === 0 || this.#isLoggingIn) return
+    if (this.#throttledUntil > this.#options.clock.now()) {
+      this.#wakeAt(this.#throttledUntil)
+      return
+    }
+    const held = this.#held
+    this.#held = []
+    for (const { pending, chunks } of held) this.#write(pending, chunks)
   }
 
   #earliest(): Pending | undefined {
@@ -530,6 +629,11 @@ export class Connection {
   }
 
   // Words
+
+  #asKafkaError(error: unknown): KafkaError {
+    if (error instanceof KafkaError) return error
+    return new ConnectionError(`${this.#peer()}: ${(error as Error).message}`, { cause: error })
+  }
 
   #peer(): string {
     const { host, port, ip } = this.#options.address

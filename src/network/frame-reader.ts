@@ -14,7 +14,7 @@ const MIN_SIZE = 4
 const FIRST_CAPACITY = 16 * 1024
 
 export class FrameReader {
-  readonly #maxSize: number
+  #maxSize: number
   readonly #onFrame: OnFrame
   readonly #sizeBytes = Buffer.allocUnsafe(4)
   /** How many bytes of a size that is spread over chunks are here. */
@@ -27,6 +27,11 @@ export class FrameReader {
   constructor(maxSize: number, onFrame: OnFrame) {
     this.#maxSize = maxSize
     this.#onFrame = onFrame
+  }
+
+  /** The limit of the frames that begin from here on. */
+  set maxSize(bytes: number) {
+    this.#maxSize = bytes
   }
 
   /** Some bytes of a frame are here, others are not. */
@@ -97,11 +102,12 @@ export class FrameReader {
 
 /** What else begins with these four bytes: as sizes they are above 300 MB, which no answer has. */
 function guess(size: number): string | undefined {
-  if (size === 0x48545450) return 'it looks like HTTP, which another kind of server speaks'
+  if (size === 0x48545450)
+    return 'it looks like HTTP, which another kind of server speaks: check host and port'
   const type = size >>> 24
   const major = (size >>> 16) & 0xff
   if ((type === 0x15 || type === 0x16) && major === 3) {
-    return `it looks like a TLS ${type === 0x15 ? 'alert' : 'handshake'}, so the listener expects TLS`
+    return `it looks like a TLS ${type === 0x15 ? 'alert' : 'handshake'}, so the listener expects TLS: set ssl`
   }
   return undefined
 }

@@ -14,10 +14,10 @@ export interface Address {
 }
 
 /**
- * Opens a socket: 'connect' when it can be written to, 'error' otherwise, and 'close' after everything else, also after
- * `destroy()`. By the time of 'close' the socket holds none of the bytes that were written to it.
+ * Opens a socket: 'connect' (one over TLS: 'secureConnect') when it can be written to, 'error' otherwise, and 'close'
+ * after everything else, also after `destroy()`. A promise where something has to be asked for first. By the time of 'close' the socket holds none of the bytes that were written to it.
  */
-export type Connect = (address: Address) => Duplex
+export type Connect = (address: Address) => Duplex | Promise<Duplex>
 
 /** Names to addresses. Both reject with the resolver's own error. */
 export interface Lookup {
@@ -28,7 +28,7 @@ export interface Lookup {
 }
 
 /** Plain TCP: no delay for small requests, and probes that find a peer which is gone without a word. */
-export const tcpConnect: Connect = ({ ip, port }) =>
+export const tcpConnect = ({ ip, port }: Address): Duplex =>
   netConnect({ host: ip, port, noDelay: true, keepAlive: true })
 
 async function addresses(host: string): Promise<readonly string[]> {

@@ -41,6 +41,15 @@ export class PartitionSequences {
     return this.#next
   }
 
+  /**
+   * The broker has acknowledged a batch of this producer id and epoch, so it refuses one that comes behind a gap. Before
+   * that it takes whatever sequence comes first: were two batches on their way, it could refuse the first, as it does
+   * while a topic is new, and store the second ahead of it.
+   */
+  get isKnown(): boolean {
+    return this.#lastAcked !== NO_SEQUENCE
+  }
+
   /** Everything that was sent up to now is in the log. */
   get isContiguous(): boolean {
     return this.#next === (this.#lastAcked === NO_SEQUENCE ? 0 : addToSequence(this.#lastAcked, 1))

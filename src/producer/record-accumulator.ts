@@ -314,6 +314,11 @@ export class RecordAccumulator {
     }
   }
 
+  /** The topic was deleted and created again: the new one knows nothing of this producer, and holds none of its batches. */
+  restartSequences(name: string): void {
+    for (const { sequences } of this.topic(name).partitions) sequences.mustRestart = sequences.producerId !== -1n
+  }
+
   /** The next batch whose delivery timeout is over; it is in no queue any more, though it may be on the wire. */
   takeExpired(now: number): ProducerBatch | undefined {
     const batch = this.#incomplete.takeDue(now)

@@ -120,7 +120,6 @@ export class RecordIntake {
 
   /** Memory was freed. While more is wanted no batch may sit on its memory and wait for more records. */
   onRoom(): void {
-    if (!this.waiting.areWaitingForRoom) return
     this.waiting.advanceRoom()
     if (this.waiting.areWaitingForRoom) this.#parts.accumulator.makeLingeringDue()
   }
@@ -156,6 +155,7 @@ export class RecordIntake {
     let topicName = givenTopic
     let record = given
     try {
+      assertRecord(given)
       const refusal = this.#parts.refusal()
       if (refusal !== null) throw refusal
       if (this.#interception !== null) {
@@ -523,14 +523,20 @@ export class RecordIntake {
     reject: RejectPromise,
     promise: HandledPromise,
   ): void {
-    const metadata = failedMetadata(topic, record.partition ?? -1, {
-      timestamp: record.timestamp ?? this.#parts.clock.wallNow(),
+    const { partition, timestamp } = (record as TopicRecord | null | undefined) ?? {}
+    const metadata = failedMetadata(topic, partition ?? -1, {
+      timestamp: timestamp ?? this.#parts.clock.wallNow(),
       keySize: -1,
       valueSize: -1,
     })
     const { observer } = this.#parts
     queueMicrotask(() => settleFailure(settle, reject, promise, asKafkaError(error), metadata, observer))
   }
+}
+
+function assertRecord(given: unknown): void {
+  if (typeof given === 'object' && given !== null) return
+  throw new SerializationError(`send() takes a record such as { topic, key, value }, not ${String(given)}`)
 }
 
 function timestampOf(given: number | undefined, clock: Clock): number {

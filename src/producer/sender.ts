@@ -5,6 +5,7 @@
  */
 import type { ResolvedConfig } from '../config.js'
 import {
+  AuthenticationError,
   type KafkaError,
   ProtocolError,
   TimeoutError,
@@ -196,7 +197,11 @@ export class Sender {
       (error: KafkaError) => {
         this.#connecting.delete(nodeId)
         for (const batch of this.#parts.accumulator.incomplete) {
-          if (batch.queue.leader === nodeId && !batch.isOnWire) batch.lastError = error
+          if (batch.queue.leader !== nodeId || batch.isOnWire) continue
+          batch.lastError = error
+          // Who is refused by name is refused again: only the sends of later are worth another attempt.
+          if (error instanceof AuthenticationError && !error.retriable)
+            this.#giveUp(batch, withOutcome(error, batch.maybeWritten))
         }
         // Perhaps another broker leads its partitions by now. One that is not even in the metadata any more is not
         // asked for again before the next answer.
@@ -422,10 +427,11 @@ export class Sender {
   }
 
   /** No answer, and perhaps never one: the append may have happened. */
-  #handleDisconnect(batch: ProducerBatch, error: KafkaError): void {
-    batch.lastError = error
+  #handleDisconnect(batch: ProducerBatch, cause: KafkaError): void {
     // Where there is no version in common nothing was sent.
-    if (!(error instanceof UnsupportedVersionError)) batch.maybeWritten = true
+    if (!(cause instanceof UnsupportedVersionError)) batch.maybeWritten = true
+    const error = withOutcome(cause, batch.maybeWritten)
+    batch.lastError = error
     if (batch.isDone) this.#abandon(batch)
     else if (error.retriable && this.#parts.config.acks !== 0) {
       this.#parts.cluster.requestMetadataUpdate(batch.queue.topic)

@@ -69,7 +69,7 @@ export class TransactionManager implements DrainGate {
     if (identity === null) return false
     const isStale =
       sequences.producerId !== identity.producerId || sequences.producerEpoch < identity.producerEpoch
-    if (!isStale && !sequences.isUnresolved) return true
+    if (!isStale && !sequences.isUnresolved) return sequences.isKnown || sequences.inFlight.length === 0
     if (sequences.inFlight.length > 0) return false
     if (isStale) sequences.restart(identity)
     else if (sequences.isContiguous) sequences.isUnresolved = false

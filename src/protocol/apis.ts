@@ -7,6 +7,7 @@ import {
   array,
   between,
   boolean,
+  bytes,
   int16,
   int32,
   int64,
@@ -27,6 +28,9 @@ export const ZERO_UUID = '00000000-0000-0000-0000-000000000000'
 
 /** No set of authorized operations was asked for. */
 const OPERATIONS_UNKNOWN = -2147483648
+
+/** No version of the API is flexible. */
+const NEVER = 32768
 
 /** Versions 0 to 2 carry message formats older than record batches; brokers from 4.0 on refuse them. */
 export const Produce = api({
@@ -150,6 +154,16 @@ export const FindCoordinator = api({
   },
 })
 
+/** Version 0 is followed by the mechanism's own bytes without a request around them, version 1 by SaslAuthenticate. */
+export const SaslHandshake = api({
+  name: 'SaslHandshake',
+  key: 17,
+  versions: [0, 1],
+  flexibleFrom: NEVER,
+  request: { mechanism: string },
+  response: { errorCode: int16, mechanisms: array(string) },
+})
+
 /**
  * A broker that does not know the version asked for answers in the form of version 0. The response header has no tagged
  * fields in any version: a client reads it before it can know what the broker speaks.
@@ -200,11 +214,28 @@ export const InitProducerId = api({
   },
 })
 
+/** One step of the mechanism that SaslHandshake chose. */
+export const SaslAuthenticate = api({
+  name: 'SaslAuthenticate',
+  key: 36,
+  versions: [0, 2],
+  flexibleFrom: 2,
+  request: { authBytes: bytes },
+  response: {
+    errorCode: int16,
+    errorMessage: nullable(string),
+    authBytes: bytes,
+    sessionLifetimeMs: since(1, int64, 0n),
+  },
+})
+
 /** All of them, in the order of their keys. */
 export const apis: readonly Api<unknown, unknown>[] = [
   Produce,
   Metadata,
   FindCoordinator,
+  SaslHandshake,
   ApiVersions,
   InitProducerId,
+  SaslAuthenticate,
 ]

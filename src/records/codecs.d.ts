@@ -44,10 +44,15 @@ declare module 'zstd-codec/lib/module.js' {
     readonly VectorU8: new () => ByteVector
     readonly ZstdCodec: new () => {
       compressBound(length: number): number
-      contentSize(compressed: ByteVector): number
       /** Negative on failure, otherwise the length of what is in `target`. */
       compress(target: ByteVector, source: ByteVector, level: number): number
-      decompress(target: ByteVector, source: ByteVector): number
+    }
+    /** Its methods are false on failure; parts are views that die with the call. */
+    readonly ZstdDecompressStreamBinding: new () => {
+      begin(): boolean
+      transform(bytes: Uint8Array, take: (part: Uint8Array) => void): boolean
+      end(take: (part: Uint8Array) => void): boolean
+      delete(): void
     }
     cloneToVector(target: ByteVector, bytes: Uint8Array): void
     cloneAsTypedArray(vector: ByteVector): Uint8Array

@@ -12,7 +12,9 @@
  *       21    2 attributes                      57    4 record count
  *       23    4 last offset delta               61      records
  */
+import type { CompressionType } from '../codec.js'
 import { ProtocolError } from '../errors.js'
+import { decompress } from './compression.js'
 import { crc32c } from './crc32c.js'
 
 export const BATCH_OVERHEAD_BYTES = 61
@@ -23,8 +25,7 @@ const MAX_LENGTH = 2 ** 31 - 1 - LOG_OVERHEAD_BYTES
 /** What the length of the smallest legacy message would be; a smaller one is damage whatever the magic. */
 const MIN_LENGTH = 14
 
-export type CompressionName = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
-const COMPRESSION_NAMES: readonly CompressionName[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+const COMPRESSION_TYPES: readonly CompressionType[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
 /** The fields of a batch's header, in the types they have on the wire. */
 export interface RecordBatchHeader {
@@ -32,7 +33,7 @@ export interface RecordBatchHeader {
   /** Bytes of the whole batch, header included. */
   readonly sizeInBytes: number
   readonly partitionLeaderEpoch: number
-  readonly compression: CompressionName
+  readonly compression: CompressionType
   readonly isLogAppendTime: boolean
   readonly isTransactional: boolean
   readonly isControl: boolean
@@ -99,7 +100,7 @@ export function readBatchHeader(bytes: Uint8Array, start = 0): RecordBatchHeader
   const computed = crc32c(bytes, start + 21, end)
   if (stored !== computed) throw corrupt(`the CRC is ${stored}, that of the bytes ${computed}`)
   const attributes = data.getInt16(start + 21)
-  const compression = COMPRESSION_NAMES[attributes & 7]
+  const compression = COMPRESSION_TYPES[attributes & 7]
   if (compression === undefined) throw new ProtocolError(`unknown compression type ${attributes & 7}`)
   return {
     baseOffset: data.getBigInt64(start),
@@ -127,6 +128,22 @@ export function checkBatchCounts(header: RecordBatchHeader): void {
   if (lastOffsetDelta + 1 !== recordCount) {
     throw invalid(`the last offset delta is ${lastOffsetDelta}, but there are ${recordCount} records`)
   }
+}
+
+/**
+ * Over the records of a batch whose header was read. Throws ProtocolError without a code, as Kafka's broker has none
+ * for it, where compressed ones cannot be decompressed; see `decoderStarts` for zstd.
+ */
+export function recordCursor(batch: Uint8Array, header: RecordBatchHeader): RecordCursor {
+  const { compression, recordCount } = header
+  if (compression === 'none') return new RecordCursor(batch, BATCH_OVERHEAD_BYTES, batch.length, recordCount)
+  let records: Uint8Array
+  try {
+    records = decompress(COMPRESSION_TYPES.indexOf(compression), batch.subarray(BATCH_OVERHEAD_BYTES))
+  } catch (cause) {
+    throw new ProtocolError(`the records cannot be decompressed with ${compression}`, { cause })
+  }
+  return new RecordCursor(records, 0, records.length, recordCount)
 }
 
 /**
@@ -271,7 +288,7 @@ export class RecordCursor {
 
 /**
  * The one batch that `bytes` hold, header and records, all of it verified. Throws ProtocolError (`code`
- * CORRUPT_MESSAGE or INVALID_RECORD, UNSUPPORTED_COMPRESSION_TYPE for a compressed one) at the first thing wrong.
+ * CORRUPT_MESSAGE or INVALID_RECORD) at the first thing wrong.
  */
 export function readRecordBatch(bytes: Uint8Array): { header: RecordBatchHeader; records: ReadRecord[] } {
   const header = readBatchHeader(bytes)
@@ -279,14 +296,8 @@ export function readRecordBatch(bytes: Uint8Array): { header: RecordBatchHeader;
     throw invalid(`${bytes.length - header.sizeInBytes} bytes follow the batch`)
   }
   checkBatchCounts(header)
-  if (header.compression !== 'none') {
-    throw new ProtocolError(`the records are compressed with ${header.compression}, which cannot be read`, {
-      code: 'UNSUPPORTED_COMPRESSION_TYPE',
-      errno: 76,
-    })
-  }
   const records: ReadRecord[] = []
-  const cursor = new RecordCursor(bytes, BATCH_OVERHEAD_BYTES, bytes.length, header.recordCount)
+  const cursor = recordCursor(bytes, header)
   while (cursor.next()) {
     records.push({
       offset: header.baseOffset + BigInt(cursor.offsetDelta),

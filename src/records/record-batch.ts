@@ -114,7 +114,11 @@ export class RecordBatchBuilder {
    * The finished batch with its header, sequence and CRC. The records stay as they are, so it may be finished again, with
    * another sequence; `compressed` takes their place on the wire.
    */
-  finish(state: ProducerState, isTransactional: boolean, compressed: CompressedRecords | null = null): Uint8Array {
+  finish(
+    state: ProducerState,
+    isTransactional: boolean,
+    compressed: CompressedRecords | null = null,
+  ): Uint8Array {
     let { buffer, size } = this
     if (compressed !== null) {
       size = BATCH_HEADER_SIZE + compressed.bytes.length

@@ -151,7 +151,7 @@ export class BrokerConnection {
         const name = apiNames.get(key)
         return name !== undefined && version >= served[name].api.flexibleFrom
       })
-      this.#carryOut(header, reader)
+      this.#carryOut(header, reader, frame)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       // Kafka, too, closes a connection on which it reads nonsense.
@@ -159,7 +159,7 @@ export class BrokerConnection {
     }
   }
 
-  #carryOut(header: RequestHeader, reader: Reader): void {
+  #carryOut(header: RequestHeader, reader: Reader, frame: Buffer): void {
     const { state, advertised, faults, clock, journal } = this.#broker.context
     const { nodeId } = this.#broker
     const { apiVersion: version, correlationId, clientId } = header
@@ -179,6 +179,11 @@ export class BrokerConnection {
     }
     // The body of an ApiVersions request of the future cannot be read, and need not be (KIP-511).
     const body = isServed ? entry.api.decodeRequest(version, reader) : undefined
+    const starting = body === undefined ? undefined : entry.starts?.(body)
+    if (starting !== undefined) {
+      this.#waitFor(starting, frame)
+      return
+    }
     const topics = body === undefined ? [] : entry.topics(state, body, version)
     const batches = body === undefined ? [] : entry.batches(state, body)
     const strike = faults.strike(api, nodeId, topics)
@@ -208,6 +213,21 @@ export class BrokerConnection {
       answer === 'nothing' ? [] : entry.api.encodeResponse(isOldForm ? 0 : version, correlationId, answer),
       fault,
     )
+  }
+
+  /** Begins again with this frame once what it needs has started; the requests behind it wait. */
+  #waitFor(starting: Promise<unknown>, frame: Buffer): void {
+    const goOn = () => {
+      if (this.#broker.isPaused) {
+        this.#overdue = goOn
+        return
+      }
+      this.#delay = undefined
+      if (!this.#duplex.destroyed) this.#handle(frame)
+      this.#serve()
+    }
+    this.#delay = { cancel: () => {} }
+    void starting.then(goOn)
   }
 
   #answer(chunks: readonly Uint8Array[], fault: FaultAction | undefined): void {

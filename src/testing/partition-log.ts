@@ -9,7 +9,7 @@ import {
   batchEnd,
   checkBatchCounts,
   readBatchHeader,
-  RecordCursor,
+  recordCursor,
   type RecordBatchHeader,
 } from '../records/read-record-batch.js'
 import { Refusal, type RecordError } from './refusal.js'
@@ -174,10 +174,9 @@ export class PartitionLog {
   }
 }
 
-/** Checks each record and returns the latest timestamp; compressed ones are taken on trust. */
+/** Checks each record and returns the latest timestamp. */
 function checkRecords(batch: Uint8Array, header: RecordBatchHeader, now: number, config: LogConfig): number {
-  if (header.compression !== 'none') return header.maxTimestamp
-  const cursor = new RecordCursor(batch, BATCH_OVERHEAD_BYTES, batch.length, header.recordCount)
+  const cursor = recordCursor(batch, header)
   const isCreateTime = config.messageTimestampType === 'CreateTime'
   const errors: RecordError[] = []
   let code: 'INVALID_RECORD' | 'INVALID_TIMESTAMP' = 'INVALID_RECORD'

@@ -3,7 +3,7 @@ import { KafkaError } from '../errors.js'
 import { Produce, ZERO_UUID } from '../protocol/apis.js'
 import { errorName } from '../protocol/error-codes.js'
 import type { RequestOf, ResponseOf } from '../protocol/schema.js'
-
+import { decoderStarts } from '../records/compression.js'
 import { BATCH_OVERHEAD_BYTES, batchEnd } from '../records/read-record-batch.js'
 import type { ClusterState, Partition, Topic } from './cluster-state.js'
 import { onlyBatch } from './partition-log.js'
@@ -53,6 +53,18 @@ function receivedBatches(state: ClusterState, request: ProduceRequest): Received
       }
     })
   })
+}
+
+/** The decoder of the batches, where that takes a while to start. */
+function decoder({ topicData }: ProduceRequest): Promise<unknown> | undefined {
+  for (const { partitionData } of topicData) {
+    for (const { records } of partitionData) {
+      const isBatch = records !== null && records.length >= BATCH_OVERHEAD_BYTES
+      const starting = isBatch ? decoderStarts(records[22]! & 7) : undefined
+      if (starting !== undefined) return starting
+    }
+  }
+  return undefined
 }
 
 function failedPartition(index: number, errorCode: number): PartitionResponse {
@@ -191,5 +203,6 @@ export const servedProduce: Served<ProduceRequest, ProduceResponse> = {
   topics: (state, { topicData }) =>
     topicData.map((data) => producedTopic(state, data)?.name ?? (data.name || data.topicId)),
   batches: receivedBatches,
+  starts: decoder,
   answer: produce,
 }

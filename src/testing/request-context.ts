@@ -46,6 +46,8 @@ export interface Served<Req, Res> {
   topics(state: ClusterState, request: Req, version: number): string[]
   /** The journal's entries of the batches in the request. */
   batches(state: ClusterState, request: Req): ReceivedBatch[]
+  /** What has to start before the request can be answered; undefined where nothing has to. */
+  starts?(request: Req): Promise<unknown> | undefined
   answer(context: RequestContext, request: Req): Answer<Res>
 }
 

@@ -9,7 +9,7 @@ export interface Measurement {
   /** User and system time of the process, its helper threads included. */
   readonly cpuSecondsPerMillion: number
   readonly peakRssMB: number
-  /** Share of the CPU time that the garbage collector held the main thread; Node clients only. */
+  /** Share of the window in which the garbage collector held the main thread; Node clients only. */
   readonly gcShare?: number
 }
 
@@ -36,7 +36,7 @@ export class Meter {
       recordsPerSecond: records / seconds,
       cpuSecondsPerMillion: (cpuSeconds * 1e6) / records,
       peakRssMB: process.resourceUsage().maxRSS / 1024,
-      gcShare: this.#gcMs / 1000 / cpuSeconds,
+      gcShare: this.#gcMs / 1000 / seconds,
     }
   }
 

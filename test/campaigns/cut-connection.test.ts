@@ -45,7 +45,9 @@ async function onTestClusters(
   more: Partial<ProducerConfig>,
 ): Promise<{ tally: Tally; differences: string[] }> {
   const differences: string[] = []
-  const tally = await runCuts(plans, LANES, async (plan) => {
+  // The test cluster stores compressed batches, but reads none back.
+  const uncompressed = plans.map((plan) => ({ ...plan, codec: 'none' }) as const)
+  const tally = await runCuts(uncompressed, LANES, async (plan) => {
     await using cluster = await TestCluster.start({ topics: { cut: { partitions: 1 } } })
     cluster.fail({ api: 'Produce', nth: plan.nth }, plan.cut === 'before' ? 'close' : { cutAfterBytes: 0 })
     const produced = (): number => cluster.requests.filter(({ api }) => api === 'Produce').length

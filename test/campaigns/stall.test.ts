@@ -26,7 +26,8 @@ beforeAll(async () => {
 
 test(`memory stays flat through ${seconds} s of stalls`, { timeout: seconds * 1_000 + 60_000 }, async () => {
   const soak = path.join(root, 'build', 'campaigns', 'campaigns', 'stall-soak.js')
-  const flags = ['--unhandled-rejections=strict', '--expose-gc']
+  // With little heap garbage cannot pile up, and a leak of some size is the end of the process.
+  const flags = ['--unhandled-rejections=strict', '--expose-gc', '--max-old-space-size=512']
   const output = await run([process.execPath, ...flags, soak, `seconds=${seconds}`, `seed=${seed}`], {
     timeoutMs: seconds * 1_000 + 45_000,
   })
@@ -53,7 +54,7 @@ test(`memory stays flat through ${seconds} s of stalls`, { timeout: seconds * 1_
   // Besides the pool of batches, which keeps what it has, there are the sockets' buffers only.
   expect(after.bufferBytes).toBeLessThan(result.bufferMemory + 4 * 1024 * 1024)
   // A record of 100 bytes costs some times as much while it waits: its callback, its promise.
-  expect(Math.max(...peakRss)).toBeLessThan(25 * result.bufferMemory)
+  expect(Math.max(...peakRss)).toBeLessThan(20 * result.bufferMemory)
   const growth = seconds < COMPARABLE_SECONDS ? 0 : peakRss[1] / peakRss[0]
   expect(growth).toBeLessThan(1.15)
 })

@@ -10,7 +10,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, inject } from 'vitest'
 import { parseDump, type DumpedBatch } from './dump-log.js'
-import type { OwnerRequest, Readiness } from './global-setup.js'
+import type { KafkaSecurity, OwnerRequest, Readiness } from './global-setup.js'
 import * as launcher from './kafka.mjs'
 import type { ClusterDescription } from './kafka.mjs'
 import { run, type RunOptions } from './run.js'
@@ -20,6 +20,8 @@ export interface KafkaOptions {
   readonly brokers: 1 | 3
   /** More broker settings; a cluster is shared by those who want the same. */
   readonly conf?: Readonly<Record<string, string>>
+  /** The listeners with TLS and SASL as well. */
+  readonly security?: KafkaSecurity
   /** A cluster that nobody else uses, to kill, pause or put a proxy before; stopped after the last test. */
   readonly own?: boolean
 }
@@ -92,6 +94,23 @@ export class RealKafka {
   /** Ports, processes, folders and logs as they are at this moment. */
   describe(): ClusterDescription {
     return launcher.describe(launcher.load(this.#ownDir()))
+  }
+
+  /** The addresses of a listener of a cluster with `security`, such as 'SASL_SSL'. */
+  listener(name: string): string {
+    const servers = this.describe().bootstrap[name]
+    if (servers === undefined) throw new Error(`the cluster has no listener ${name}`)
+    return servers
+  }
+
+  /** A certificate or key in PEM or PKCS#12 of a cluster with `security`: 'ca.pem', 'client.p12'. */
+  certificate(name: string): Buffer {
+    return fs.readFileSync(path.join(this.#ownDir(), 'certs', name))
+  }
+
+  /** A bearer token for the OAUTHBEARER listeners of a cluster with `security`. */
+  token(options: { readonly unsecured?: boolean; readonly audience?: string } = {}): string {
+    return launcher.token(this.#ownDir(), options)
   }
 
   /** SIGKILL. */
@@ -266,8 +285,8 @@ async function realKafka(options: KafkaOptions): Promise<RealKafka> {
   const ready = await readiness()
   if ('missing' in ready) throw new Error(`real Kafka is needed (CI=true), but: ${ready.missing}`)
   if (process.env['KAFKA_BOOTSTRAP']) return new RealKafka(options, ready, undefined)
-  const { brokers, conf = {}, own = false } = options
-  const dir = (await askOwner({ ask: 'cluster', brokers, conf, own })) as string
+  const { brokers, conf = {}, own = false, security } = options
+  const dir = (await askOwner({ ask: 'cluster', brokers, conf, own, security })) as string
   return new RealKafka(options, ready, dir)
 }
 
@@ -283,7 +302,7 @@ export function describeKafka(
   body: (kafka: () => RealKafka) => void,
 ): void {
   describe(title, { timeout: 180_000 }, async () => {
-    const isElsewhere = process.env['KAFKA_BOOTSTRAP'] && (options.own || options.conf)
+    const isElsewhere = process.env['KAFKA_BOOTSTRAP'] && (options.own || options.conf || options.security)
     const reason = isElsewhere ? loudly(NOT_OURS) : await whyNoKafka()
     let cluster: RealKafka | undefined
     const kafka = () => {

@@ -24,6 +24,14 @@ import {
 } from './kafka.mjs'
 import { run } from './run.js'
 
+/** The listeners with TLS and SASL, and what goes with them; see the head of kafka.mjs. */
+export interface KafkaSecurity {
+  /** Alice may write topics that begin with a, bob nothing. */
+  readonly acl?: boolean
+  /** connections.max.reauth.ms (KIP-368). */
+  readonly reauthMs?: number
+}
+
 /** What a test file asks of the owner. */
 export type OwnerRequest =
   | { readonly ask: 'readiness' }
@@ -31,6 +39,7 @@ export type OwnerRequest =
       readonly ask: 'cluster'
       readonly brokers: number
       readonly conf: Readonly<Record<string, string>>
+      readonly security: KafkaSecurity | undefined
       /** A cluster of the caller's own, which it may hurt and has to give back. */
       readonly own: boolean
     }
@@ -89,10 +98,11 @@ async function answer(request: IncomingMessage): Promise<unknown> {
     case 'readiness':
       return (readiness ??= findReadiness())
     case 'cluster': {
-      if (asked.own) return startCluster(asked.brokers, asked.conf)
-      const same = JSON.stringify([asked.brokers, asked.conf])
+      const { brokers, conf, security } = asked
+      if (asked.own) return startCluster(brokers, conf, security)
+      const same = JSON.stringify([brokers, conf, security])
       let cluster = shared.get(same)
-      if (cluster === undefined) shared.set(same, (cluster = startCluster(asked.brokers, asked.conf)))
+      if (cluster === undefined) shared.set(same, (cluster = startCluster(brokers, conf, security)))
       return cluster
     }
     case 'stop':
@@ -160,7 +170,11 @@ async function compilePrograms(version: string): Promise<string> {
   return classes
 }
 
-async function startCluster(brokers: number, conf: Readonly<Record<string, string>>): Promise<string> {
+async function startCluster(
+  brokers: number,
+  conf: Readonly<Record<string, string>>,
+  security: KafkaSecurity | undefined,
+): Promise<string> {
   const parent = (runDir ??= fs.mkdtempSync(path.join(os.tmpdir(), 'kafka-producer-test-')))
   // Detached: Ctrl-C in the terminal reaches the run and not the watchdog, which has work to do then.
   watchdog ??= spawn(process.execPath, [path.join(__dirname, 'watchdog.mjs'), parent], {
@@ -170,7 +184,14 @@ async function startCluster(brokers: number, conf: Readonly<Record<string, strin
   const dir = path.join(parent, `cluster-${++clustersStarted}`)
   for (let attempt = 1; ; attempt++) {
     try {
-      await start({ version: DEFAULT_VERSION, port: await freeBasePort(brokers), dir, brokers, conf })
+      const port = await freeBasePort(brokers)
+      await start({
+        version: DEFAULT_VERSION,
+        ...{ port, dir, brokers, conf },
+        security: security !== undefined,
+        acl: security?.acl === true,
+        reauthMs: security?.reauthMs,
+      })
       return dir
     } catch (error) {
       // Between the look and the start somebody else may have taken a port.

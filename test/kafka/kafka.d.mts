@@ -32,6 +32,10 @@ export interface StartOptions {
   readonly dir?: string
   readonly brokers?: number
   readonly conf?: Readonly<Record<string, string>>
+  /** The TLS and SASL listeners as well. */
+  readonly security?: boolean
+  readonly acl?: boolean
+  readonly reauthMs?: number | undefined
 }
 
 export const CACHE: string
@@ -51,6 +55,16 @@ export function javaCommand(
   options?: { readonly jvm?: readonly string[]; readonly classes?: readonly string[] },
 ): [string, ...string[]]
 export function start(options: StartOptions): Promise<ClusterState>
+/** A bearer token for the OAUTHBEARER listeners of the cluster in `dir`. */
+export function token(
+  dir: string,
+  options?: {
+    readonly sub?: string
+    readonly ttl?: number
+    readonly unsecured?: boolean
+    readonly audience?: string
+  },
+): string
 export function load(dir: string): ClusterState
 export function describe(state: ClusterState): ClusterDescription
 export function kill(state: ClusterState, id: number): Promise<void>

@@ -143,16 +143,17 @@ function lastSettled(sent: readonly Sent[], count: number, from: number): number
   return sent.slice(0, count).reduce((last, { settledAt }) => Math.max(last, settledAt), from)
 }
 
-function* flushAndClose({ sent, flushes, closes, schedule }: Run): Generator<string> {
-  const isAllWatched = sent.every(({ kind }) => kind !== 'forgotten')
+function* flushAndClose({ sent, flushes, closes, schedule, metrics }: Run): Generator<string> {
   const deliveryTimeout = deliveryTimeoutOf(schedule.producer)
+  // A batch may take records that were sent after the flush; where it is split they may end later than the others.
+  const isExact = metrics.batchSplitTotal === 0 && sent.every(({ kind }) => kind !== 'forgotten')
   for (const { calledAt, endedAt, sentBefore } of flushes) {
     if (endedAt === -1) {
       yield `the flush of ${calledAt} never ended`
       continue
     }
     const last = lastSettled(sent, sentBefore, calledAt)
-    const due = isAllWatched ? last : calledAt + deliveryTimeout
+    const due = isExact ? last : calledAt + deliveryTimeout
     if (endedAt > due) yield `the flush of ${calledAt} ended at ${endedAt}, its last record at ${last}`
     if (endedAt < last) yield `the flush of ${calledAt} ended at ${endedAt} before its last record at ${last}`
   }
@@ -166,7 +167,6 @@ function* flushAndClose({ sent, flushes, closes, schedule }: Run): Generator<str
 function* leftovers({ left, metrics }: Run): Generator<string> {
   if (left.timers > 0) yield `${left.timers} timers are left after close`
   if (left.sockets > 0) yield `${left.sockets} sockets are left after close`
-  if (left.connections > 0) yield `${left.connections} connections are left at the brokers`
   if (metrics.bufferAvailableBytes !== metrics.bufferTotalBytes) {
     yield `${metrics.bufferTotalBytes - metrics.bufferAvailableBytes} bytes of bufferMemory were not given back`
   }

@@ -44,7 +44,7 @@ export interface Run {
   readonly logs: ReadonlyMap<string, readonly StoredRecord[]>
   readonly journal: readonly ReceivedRequest[]
   /** What is left when close has resolved. */
-  readonly left: { readonly timers: number; readonly sockets: number; readonly connections: number }
+  readonly left: { readonly timers: number; readonly sockets: number }
   readonly metrics: ProducerMetrics
   readonly problems: readonly string[]
 }
@@ -225,13 +225,12 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
   const limit = time.now + deliveryTimeoutOf(schedule.producer) + 1
   const isClosed = await time.run(() => closes.every(({ endedAt }) => endedAt !== -1), limit)
   if (!isClosed) problems.push(`close has not ended ${limit - closes.at(-1)!.calledAt} ms after it was called`)
-  const left = { timers: clock.timers, sockets: world.openSockets, connections: 0 }
+  const left = { timers: clock.timers, sockets: world.openSockets }
   const metrics = producer.metrics()
 
   // What the network and stopped brokers still hold arrives now, and must not undo what the producer told.
   await world.heal()
   await time.run(() => false, Infinity)
-  left.connections = world.acceptedConnections
   const logs = new Map(world.topicNames.map((name) => [name, world.cluster.records(name)]))
   await world.cluster.close()
   return {

@@ -13,9 +13,9 @@ interface Waiting {
 const WALL_START = 1_800_000_000_000
 
 /** More turns of the event loop than this without time passing: something goes round in circles. */
-const MAX_TURNS = 5000
+const MAX_TURNS = 1000
 /** More timers than this within one wait: the same with time passing. */
-const MAX_TIMERS = 100_000
+const MAX_TIMERS = 20_000
 
 export class VirtualTime {
   /** In the order in which they are due; those due at the same time in the order in which they were set. */

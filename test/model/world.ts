@@ -82,13 +82,6 @@ export class World {
     return count
   }
 
-  /** Connections that the brokers still have open. */
-  get acceptedConnections(): number {
-    let count = 0
-    for (const broker of this.#links.keys()) count += this.cluster.connectionCount(broker)
-    return count
-  }
-
   topicName(topic: number): string {
     return this.topicNames[topic % this.topicNames.length]!
   }

@@ -212,7 +212,7 @@ describe('bootstrap', () => {
       '10.0.0.1:9092 refused the connection (ECONNREFUSED); ' +
         'nowhere:9092: the name cannot be resolved (ENOTFOUND); ' +
         'the connection to 10.0.0.3:9092 was closed: ' +
-        'this is no Kafka protocol: it looks like HTTP, which another kind of server speaks',
+        'this is no Kafka protocol: it looks like HTTP, which another kind of server speaks: check host and port',
     )
     expect(errors[0]?.message).toBe(`no broker can be reached: ${one.lastErrors()}`)
     expect(errors[0]?.retriable).toBe(true)

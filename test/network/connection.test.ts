@@ -265,6 +265,7 @@ describe('opening', () => {
       authenticate: async (inside) => {
         during = inside.isOpen
         await inside.request(InitProducerId, body)
+        return 0
       },
     })
     const opening = one.open()

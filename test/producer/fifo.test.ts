@@ -8,11 +8,12 @@ test('what goes in comes out, first in first out', () => {
       const fifo = new Fifo<number>()
       const model: number[] = []
       for (const one of steps) {
-        if (one < 0) expect(fifo.shift()).toBe(model.shift())
-        else {
+        if (one >= 0) {
           fifo.push(one)
           model.push(one)
         }
+        const [out, expected] = one < 0 ? [fifo.shift(), model.shift()] : []
+        expect(out).toBe(expected)
         expect(fifo.length).toBe(model.length)
         expect(fifo.first).toBe(model[0])
       }

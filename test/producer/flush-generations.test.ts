@@ -2,7 +2,10 @@ import { expect, test } from 'vitest'
 import { FlushGenerations } from '../../src/producer/flush-generations.js'
 
 async function isDone(promise: Promise<void>): Promise<boolean> {
-  return Promise.race([promise.then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))])
+  return Promise.race([
+    promise.then(() => true),
+    new Promise<boolean>((resolve) => setImmediate(resolve, false)),
+  ])
 }
 
 test('a flush with nothing pending is over at once', async () => {

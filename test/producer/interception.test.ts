@@ -15,7 +15,12 @@ const metadata: RecordMetadata = {
 
 function intercepted(...interceptors: ProducerInterceptor[]): { interception: Interception; log: string[] } {
   const log: string[] = []
-  const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: (message: string) => void log.push(message) }
+  const logger = {
+    debug: () => {},
+    info: () => {},
+    warn: () => {},
+    error: (message: string) => void log.push(message),
+  }
   return { interception: new Interception(interceptors, logger), log }
 }
 

@@ -4,7 +4,11 @@ import { PartitionQueue } from '../../src/producer/partition-queue.js'
 import { ProducerBatch } from '../../src/producer/producer-batch.js'
 
 /** A batch of `records` records, each an empty value. */
-export function madeBatch(ordinal: number, records = 1, queue = new PartitionQueue('orders', 0)): ProducerBatch {
+export function madeBatch(
+  ordinal: number,
+  records = 1,
+  queue = new PartitionQueue('orders', 0),
+): ProducerBatch {
   const batch = new ProducerBatch(
     queue,
     Buffer.alloc(100 + records * 10),

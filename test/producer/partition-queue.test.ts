@@ -6,7 +6,8 @@ import { madeBatch } from './made-batch.js'
 
 function ordinals(queue: PartitionQueue): number[] {
   const all: number[] = []
-  for (let batch: ProducerBatch | null = queue.head; batch !== null; batch = batch.next) all.push(batch.ordinal)
+  for (let batch: ProducerBatch | null = queue.head; batch !== null; batch = batch.next)
+    all.push(batch.ordinal)
   return all
 }
 

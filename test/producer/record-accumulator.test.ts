@@ -32,7 +32,11 @@ class Bench {
   /** A topic whose partitions are led by these brokers. */
   topic(name: string, ...leaders: number[]): PartitionQueue[] {
     const partitions = leaders.map((leader, index) => ({ index, leader }))
-    this.accumulator.updateTopic(name, partitions, partitions.filter((one) => one.leader >= 0).map(({ index }) => index))
+    this.accumulator.updateTopic(
+      name,
+      partitions,
+      partitions.filter((one) => one.leader >= 0).map(({ index }) => index),
+    )
     return this.accumulator.topic(name).partitions
   }
 
@@ -156,7 +160,8 @@ describe('one drain', () => {
     const queues = bench.topic('orders', 1, 1, 1, 1)
     for (const queue of queues) bench.append(queue, big)
     for (const queue of queues) bench.append(queue, 'x'.repeat(300))
-    const partitions = (maxBytes: number): number[] => bench.drain(1, maxBytes).map(({ queue }) => queue.partition)
+    const partitions = (maxBytes: number): number[] =>
+      bench.drain(1, maxBytes).map(({ queue }) => queue.partition)
     const size = queues[0]!.head!.records.size
     expect(partitions(size * 2 + 10)).toEqual([0, 1])
     // The second batches of 0 and 1 stand behind the first ones of 2 and 3.

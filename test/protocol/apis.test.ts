@@ -10,6 +10,8 @@ import {
   InitProducerId,
   Metadata,
   Produce,
+  SaslAuthenticate,
+  SaslHandshake,
   ZERO_UUID,
 } from '../../src/protocol/apis.js'
 import { readRequestHeader, type Api, type RequestOf, type ResponseOf } from '../../src/protocol/schema.js'
@@ -316,6 +318,16 @@ describe('a message of our own', () => {
     producerId: int64,
     producerEpoch: int16,
   })
+  const bytes = fc.uint8Array().map((some): Uint8Array => Buffer.from(some))
+  const saslHandshakeRequest = fc.record({ mechanism: text })
+  const saslHandshakeResponse = fc.record({ errorCode: int16, mechanisms: list(text) })
+  const saslAuthenticateRequest = fc.record({ authBytes: bytes })
+  const saslAuthenticateResponse = fc.record({
+    errorCode: int16,
+    errorMessage: nullableText,
+    authBytes: bytes,
+    sessionLifetimeMs: int64,
+  })
 
   interface Case {
     readonly api: Api<unknown, unknown>
@@ -328,6 +340,12 @@ describe('a message of our own', () => {
     { api: FindCoordinator, request: findCoordinatorRequest, response: () => findCoordinatorResponse },
     { api: ApiVersions, request: () => apiVersionsRequest, response: () => apiVersionsResponse },
     { api: InitProducerId, request: initProducerIdRequest, response: () => initProducerIdResponse },
+    { api: SaslHandshake, request: () => saslHandshakeRequest, response: () => saslHandshakeResponse },
+    {
+      api: SaslAuthenticate,
+      request: () => saslAuthenticateRequest,
+      response: () => saslAuthenticateResponse,
+    },
   ]
   const messages = fixtures
     .filter(({ kind }) => kind === 'full')

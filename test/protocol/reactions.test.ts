@@ -1,4 +1,7 @@
 /** The tables of reactions against the protocol's list of codes: nothing is misspelt, and nothing is left out. */
+import { readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import prettier from 'prettier'
 import { describe, expect, test } from 'vitest'
 import { errorByName, errorCodes } from '../../src/protocol/error-codes.js'
 import {
@@ -39,10 +42,8 @@ describe.each(apis)('%s', (_, table, reaction, end) => {
 })
 
 test('what the Java client retries is retried', () => {
-  // Classes of its own make it treat these differently: see the comments in the table.
-  const decided = ['UNKNOWN_SERVER_ERROR']
   for (const { errno, name, retriable } of errorCodes) {
-    if (!retriable || decided.includes(name)) continue
+    if (!retriable) continue
     expect([name, produceReaction(errno)]).toEqual([name, expect.stringMatching(/^(retry|refresh)$/)])
     expect([name, initProducerIdReaction(errno)]).toEqual([name, 'retry'])
     expect([name, metadataReaction(errno)]).toEqual([name, 'retry'])
@@ -60,4 +61,30 @@ test('a refusal leaves no doubt about the append; a timeout, a failure or an unk
     'KAFKA_STORAGE_ERROR',
   ])
   expect([999, -2].map(leavesAppendOpen)).toEqual([true, true])
+})
+
+const page = path.join(__dirname, '../../docs/delivery-guarantees.md')
+const BEGIN =
+  '<!-- reactions: printed from src/protocol/reactions.ts by test/protocol/reactions.test.ts under UPDATE_DOCS=1 -->\n'
+const END = '<!-- /reactions -->'
+
+/** The four tables as one: the codes that any of them has, in the order of the protocol's list. */
+async function printed(): Promise<string> {
+  const rows = errorCodes.flatMap(({ errno, name }) => {
+    const cells = apis.map(([, table]) => (table as Record<string, string>)[name] ?? '')
+    if (cells.every((cell) => cell === '')) return []
+    return [`| ${errno} | \`${name}\` | ${cells.join(' | ')} | ${leavesAppendOpen(errno) ? 'yes' : ''} |`]
+  })
+  const head = `| errno | code | ${apis.map(([api]) => api).join(' | ')} | append open |`
+  const table = `${head}\n| ---: | --- | --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`
+  return `\n${await prettier.format(table, { parser: 'markdown' })}\n`
+}
+
+test('docs/delivery-guarantees.md shows the tables as they are', async () => {
+  const text = await readFile(page, 'utf8')
+  const [before, rest = ''] = text.split(BEGIN)
+  const [table, after = ''] = rest.split(END)
+  const wanted = await printed()
+  if (process.env['UPDATE_DOCS'] === '1') await writeFile(page, `${before}${BEGIN}${wanted}${END}${after}`)
+  expect(process.env['UPDATE_DOCS'] === '1' ? wanted : table).toBe(wanted)
 })

@@ -1,6 +1,9 @@
+import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
+import { compressSync } from 'snappy'
 import { describe, expect, test } from 'vitest'
 import { ProtocolError } from '../../src/errors.js'
+import { decoderStarts } from '../../src/records/compression.js'
 import {
   batchEnd,
   readBatchHeader,
@@ -92,11 +95,29 @@ describe('readRecordBatch', () => {
     expect(readRecordBatch(bytes).records.map(({ timestamp }) => timestamp)).toEqual([5, 5])
   })
 
-  test('refuses compressed records by the name of the codec', () => {
-    const bytes = batch({ attributes: 4 })
-    expect(readBatchHeader(bytes).compression).toBe('zstd')
-    expect(() => readRecordBatch(bytes)).toThrow('zstd')
-    expect(code(() => readRecordBatch(bytes))).toBe('UNSUPPORTED_COMPRESSION_TYPE')
+  test.each([
+    ['gzip', 1, (records: Buffer) => gzipSync(records)],
+    ['snappy', 2, (records: Buffer) => compressSync(records)],
+    ['lz4', 3, storedLz4],
+    ['zstd', 4, storedZstd],
+  ])('reads records compressed with %s', async (name, codec, compress) => {
+    await decoderStarts(codec)
+    const values = ['a', 'b'.repeat(500)]
+    const plain = batch({ values, timestamp: 5 })
+    const bytes = batch({
+      values,
+      timestamp: 5,
+      attributes: codec,
+      body: compress(Buffer.from(plain.subarray(61))),
+    })
+    expect(readBatchHeader(bytes).compression).toBe(name)
+    expect(readRecordBatch(bytes).records).toEqual(readRecordBatch(plain).records)
+  })
+
+  test('says of which codec compressed records are that make no sense', () => {
+    const bytes = batch({ attributes: 1 })
+    expect(() => readRecordBatch(bytes)).toThrow('the records cannot be decompressed with gzip')
+    expect(code(() => readRecordBatch(bytes))).toBe('PROTOCOL_ERROR')
     expect(code(() => readRecordBatch(batch({ attributes: 6 })))).toBe('PROTOCOL_ERROR')
   })
 
@@ -173,3 +194,17 @@ describe('RecordCursor', () => {
     expect(cursor.next()).toBe(false)
   })
 })
+
+/** An LZ4 frame of one stored block. */
+function storedLz4(records: Buffer): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(0x8000_0000 + records.length)
+  return Buffer.concat([Buffer.from('04224d18604082', 'hex'), length, records, Buffer.alloc(4)])
+}
+
+/** A zstd frame of one raw block, with a window of 1 KiB. */
+function storedZstd(records: Buffer): Buffer {
+  const block = Buffer.alloc(3)
+  block.writeUIntLE((records.length << 3) | 1, 0, 3)
+  return Buffer.concat([Buffer.from('28b52ffd0000', 'hex'), block, records])
+}

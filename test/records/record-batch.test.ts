@@ -25,7 +25,11 @@ interface Given {
 
 const idle = { producerId: -1n, producerEpoch: -1, baseSequence: -1 }
 
-function append(builder: RecordBatchBuilder, { timestamp, key, value, headers }: Given, limit?: number): boolean {
+function append(
+  builder: RecordBatchBuilder,
+  { timestamp, key, value, headers }: Given,
+  limit?: number,
+): boolean {
   const size = payloadSize(key)
   const bytes = typeof key === 'string' ? Buffer.alloc(size + 3, 0xee) : key
   if (typeof key === 'string') writeUtf8(bytes as Buffer, 0, key, size)
@@ -133,7 +137,9 @@ describe('what is built', () => {
     const again = builder.finish({ producerId: 1n, producerEpoch: 1, baseSequence: 0 }, false)
     expect(readRecordBatch(again).header).toMatchObject({ producerEpoch: 1, baseSequence: 0 })
     expect(again.subarray(61)).toEqual(once.subarray(61))
-    expect(Buffer.from(builder.finish({ producerId: 1n, producerEpoch: 0, baseSequence: 9 }, false))).toEqual(once)
+    expect(Buffer.from(builder.finish({ producerId: 1n, producerEpoch: 0, baseSequence: 9 }, false))).toEqual(
+      once,
+    )
   })
 
   test('is walked record by record with sizes, times and places', () => {
@@ -141,7 +147,9 @@ describe('what is built', () => {
       fc.property(anyRecords, (records) => {
         const builder = built(records)
         const walked = summaries(builder)
-        expect(walked.map(({ timestamp, keySize, valueSize }) => ({ timestamp, keySize, valueSize }))).toEqual(
+        expect(
+          walked.map(({ timestamp, keySize, valueSize }) => ({ timestamp, keySize, valueSize })),
+        ).toEqual(
           records.map(({ timestamp, key, value }) => ({
             timestamp,
             keySize: payloadSize(key),
@@ -149,7 +157,10 @@ describe('what is built', () => {
           })),
         )
         expect(walked[0]!.start).toBe(61)
-        expect(walked.map(({ end }) => end)).toEqual([...walked.slice(1).map(({ start }) => start), builder.size])
+        expect(walked.map(({ end }) => end)).toEqual([
+          ...walked.slice(1).map(({ start }) => start),
+          builder.size,
+        ])
       }),
       { numRuns: 100 },
     )
@@ -179,23 +190,29 @@ const fixtures = readFileSync(path.join(__dirname, '../fixtures/records/batches.
 const fromHex = (hex: string | null): Buffer | null => (hex === null ? null : Buffer.from(hex, 'hex'))
 
 describe("Kafka's own builder makes the same bytes", () => {
-  test.each(fixtures)('$about', ({ producerId, producerEpoch, baseSequence, isTransactional, records, batch }) => {
-    const state = { producerId: BigInt(producerId), producerEpoch, baseSequence }
-    const given = records.map(({ timestamp, key, value, headers }) => ({
-      timestamp,
-      key: fromHex(key),
-      value: fromHex(value),
-      headers: headers.map(([name, bytes]) => [name, fromHex(bytes)] as const),
-    }))
-    const asText = given.map((record) => {
-      const text = record.value?.toString() ?? null
-      return { ...record, value: text !== null && Buffer.from(text).equals(record.value!) ? text : record.value }
-    })
-    for (const form of [given, asText]) {
-      const bytes = Buffer.from(built(form).finish(state, isTransactional))
-      expect(bytes.toString('hex')).toBe(batch)
-    }
-  })
+  test.each(fixtures)(
+    '$about',
+    ({ producerId, producerEpoch, baseSequence, isTransactional, records, batch }) => {
+      const state = { producerId: BigInt(producerId), producerEpoch, baseSequence }
+      const given = records.map(({ timestamp, key, value, headers }) => ({
+        timestamp,
+        key: fromHex(key),
+        value: fromHex(value),
+        headers: headers.map(([name, bytes]) => [name, fromHex(bytes)] as const),
+      }))
+      const asText = given.map((record) => {
+        const text = record.value?.toString() ?? null
+        return {
+          ...record,
+          value: text !== null && Buffer.from(text).equals(record.value!) ? text : record.value,
+        }
+      })
+      for (const form of [given, asText]) {
+        const bytes = Buffer.from(built(form).finish(state, isTransactional))
+        expect(bytes.toString('hex')).toBe(batch)
+      }
+    },
+  )
 })
 
 describe('a limit', () => {
@@ -265,20 +282,32 @@ describe('copyRecord', () => {
       if (index === 1) target.copyRecord(source, record)
     })
     expect(Buffer.from(target.finish(idle, false))).toEqual(
-      Buffer.from(built([{ timestamp: 7, key: null, value: null, headers: { h: null } }]).finish(idle, false)),
+      Buffer.from(
+        built([{ timestamp: 7, key: null, value: null, headers: { h: null } }]).finish(idle, false),
+      ),
     )
   })
 })
 
 describe('numbers of every width', () => {
   // Where a zigzag varint grows by a byte, from both sides, and where 32-bit arithmetic ends.
-  const edges = [6, 13, 20, 27, 30, 31, 32, 34, 41, 48, 51].flatMap((bits) => [2 ** bits - 1, 2 ** bits, 2 ** bits + 1])
+  const edges = [6, 13, 20, 27, 30, 31, 32, 34, 41, 48, 51].flatMap((bits) => [
+    2 ** bits - 1,
+    2 ** bits,
+    2 ** bits + 1,
+  ])
 
   test.each(edges)('a time %i ms later, and as much earlier', (difference) => {
-    const records = [difference, 0, difference * 2 - 1].map((timestamp) => ({ timestamp, key: null, value: '' }))
+    const records = [difference, 0, difference * 2 - 1].map((timestamp) => ({
+      timestamp,
+      key: null,
+      value: '',
+    }))
     const builder = built(records)
     expect(read(builder).map(({ timestamp }) => timestamp)).toEqual(records.map(({ timestamp }) => timestamp))
-    expect(summaries(builder).map(({ timestamp }) => timestamp)).toEqual(records.map(({ timestamp }) => timestamp))
+    expect(summaries(builder).map(({ timestamp }) => timestamp)).toEqual(
+      records.map(({ timestamp }) => timestamp),
+    )
   })
 
   test.each([63, 64, 8191, 8192, 1_048_575, 1_048_576])('a value of %i bytes', (size) => {

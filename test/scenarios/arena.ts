@@ -3,6 +3,7 @@
  * with pauses of a millisecond, `frozenArena()` on a clock that moves only when the test says so. All of it is closed
  * when the test ends, and what a producer leaves behind then is a failure.
  */
+import type { Duplex } from 'node:stream'
 import { expect, onTestFinished } from 'vitest'
 import type { Logger, Payload, ProducerConfig } from '../../src/index.js'
 import { Producer } from '../../src/index.js'
@@ -16,7 +17,13 @@ export interface Arena {
   readonly cluster: TestCluster
   /** What producers logged, "level: message". */
   readonly log: string[]
-  producer<K = Payload, V = Payload>(config?: Config<K, V>): Producer<K, V>
+  readonly producer: <K = Payload, V = Payload>(config?: Config<K, V>) => Producer<K, V>
+}
+
+/** A name is its own address. */
+export const namesAsTheyAre = {
+  addresses: (host: string) => Promise.resolve([host]),
+  canonicalNames: (host: string) => Promise.resolve([host]),
 }
 
 export interface FrozenArena extends Arena {
@@ -57,17 +64,16 @@ async function setUp(
     (message) =>
       void log.push(`${level}: ${message}`)
   const logger = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
-  const inMemory = {
-    connect: (address: { host: string; port: number }) => cluster.connect(address),
-    lookup: {
-      addresses: (host: string) => Promise.resolve([host]),
-      canonicalNames: (host: string) => Promise.resolve([host]),
-    },
-    random: () => 0.5,
-    ...seams,
-  }
+  const connect = (address: { host: string; port: number }): Duplex => cluster.connect(address)
+  const inMemory = { connect, lookup: namesAsTheyAre, random: () => 0.5, ...seams }
   const producer = <K, V>(config: Config<K, V> = {}): Producer<K, V> => {
-    const whole = { bootstrapServers: cluster.bootstrapServers, logger, ...fast, ...config, [seamsKey]: inMemory }
+    const whole = {
+      bootstrapServers: cluster.bootstrapServers,
+      logger,
+      ...fast,
+      ...config,
+      [seamsKey]: inMemory,
+    }
     const one = new Producer<K, V>(whole as unknown as ProducerConfig<K, V>)
     onTestFinished(async () => {
       const closed = one.close({ timeoutMs: 0 })
@@ -86,7 +92,9 @@ async function setUp(
 
 /** The batches that brokers received, "epoch/sequence outcome", the producer id before it where there are several. */
 export function batches(cluster: TestCluster, topic = 'orders'): string[] {
-  const received = cluster.requests.flatMap((request) => request.batches).filter((batch) => batch.topic === topic)
+  const received = cluster.requests
+    .flatMap((request) => request.batches)
+    .filter((batch) => batch.topic === topic)
   const ids = new Set(received.map(({ producerId }) => producerId))
   return received.map(({ producerId, epoch, baseSequence, outcome }) => {
     const identity = ids.size > 1 ? `${producerId}:` : ''

@@ -4,7 +4,9 @@
  * application is told.
  */
 import { describe, expect, test } from 'vitest'
-import { KafkaError } from '../../src/errors.js'
+import type { KafkaError } from '../../src/errors.js'
+import type { RecordMetadata } from '../../src/record.js'
+import type { TestCluster } from '../../src/testing/index.js'
 import { errorByCode, errorByName } from '../../src/protocol/error-codes.js'
 import {
   initProducerIdReactions,
@@ -24,7 +26,8 @@ const byRule: readonly (readonly [code: string | number, reaction: ProduceReacti
 ]
 
 const nameOf = (code: string | number): string => (typeof code === 'string' ? code : errorByCode(code).name)
-const errnoOf = (code: string | number): number => (typeof code === 'number' ? code : errorByName(code)!.errno)
+const errnoOf = (code: string | number): number =>
+  typeof code === 'number' ? code : errorByName(code)!.errno
 
 /** The class of the error that a record fails with; BrokerError where it is none of these. */
 const classes: Readonly<Record<string, string>> = {
@@ -40,14 +43,14 @@ const classes: Readonly<Record<string, string>> = {
 }
 
 /** Nobody can tell from these answers whether the records are in the log. */
-const open = [
+const open = new Set([
   'UNKNOWN_SERVER_ERROR',
   'REQUEST_TIMED_OUT',
   'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
   'KAFKA_STORAGE_ERROR',
   'UNKNOWN(999)',
   'UNKNOWN(-2)',
-]
+])
 
 function told(code: string | number, flags: { retriable?: boolean; fatal?: boolean } = {}): object {
   const name = nameOf(code)
@@ -57,11 +60,75 @@ function told(code: string | number, flags: { retriable?: boolean; fatal?: boole
     errno: errnoOf(code),
     retriable: flags.retriable ?? false,
     fatal: flags.fatal ?? false,
-    mayHaveBeenWritten: open.includes(name),
+    mayHaveBeenWritten: open.has(name),
   }
 }
 
 const produceRows = [...Object.entries(produceReactions), ...byRule].filter(([code]) => code !== 'NONE')
+
+interface Run {
+  readonly code: string | number
+  readonly cluster: TestCluster
+  readonly send: (value: string) => Promise<RecordMetadata>
+  /** The record whose request was answered with the code. */
+  readonly second: Promise<RecordMetadata>
+  /** What `batches` says of the first two requests. */
+  readonly begin: readonly string[]
+  readonly fatal: readonly KafkaError[]
+}
+
+async function expectSameBatchAgain({ cluster, send, second, begin }: Run): Promise<void> {
+  expect(await second).toMatchObject({ offset: 1n })
+  await send('three')
+  expect(batches(cluster)).toEqual([...begin, '0/1 NONE', '0/2 NONE'])
+}
+
+async function expectFailureAndNewEpoch({ code, cluster, send, second, begin }: Run): Promise<void> {
+  const error = await failure(second)
+  expect(error).toMatchObject(told(code))
+  expect(error.message).toContain(`${nameOf(code)} (${errnoOf(code)})`)
+  expect(error.message).toContain('orders-0')
+  expect(await send('three')).toMatchObject({ offset: 1n })
+  expect(batches(cluster)).toEqual([...begin, '1/0 NONE'])
+}
+
+/** What follows each reaction, and how many records fail. */
+const afterwards: Readonly<Record<ProduceReaction, readonly [(run: Run) => Promise<void>, failed: number]>> =
+  {
+    success: [
+      async ({ cluster, send, second, begin }) => {
+        // The answer is forged: the broker does not have it. What counts is that the sequence went on.
+        expect(await second).toMatchObject({ offset: -1n })
+        await send('three')
+        expect(batches(cluster).slice(0, 3)).toEqual([...begin, '0/2 OUT_OF_ORDER_SEQUENCE_NUMBER'])
+      },
+      0,
+    ],
+    retry: [expectSameBatchAgain, 0],
+    refresh: [expectSameBatchAgain, 0],
+    // Without a log start offset, as here, the answer only says that the partition is moving.
+    'unknown-producer': [expectSameBatchAgain, 0],
+    'out-of-order': [
+      async ({ cluster, send, second, begin }) => {
+        expect(await second).toMatchObject({ offset: 1n })
+        await send('three')
+        expect(batches(cluster)).toEqual([...begin, '1/0 NONE', '1/1 NONE'])
+      },
+      0,
+    ],
+    split: [expectFailureAndNewEpoch, 1],
+    fail: [expectFailureAndNewEpoch, 1],
+    fatal: [
+      async ({ code, cluster, send, second, begin, fatal }) => {
+        const error = await failure(second)
+        expect(error).toMatchObject(told(code, { fatal: true }))
+        expect(fatal).toEqual([error])
+        expect(await failure(send('three'))).toBe(error)
+        expect(batches(cluster)).toEqual(begin)
+      },
+      2,
+    ],
+  }
 
 describe('Produce, answered to the second of three records', () => {
   test.each(produceRows)('%s: %s', async (code, reaction) => {
@@ -73,56 +140,14 @@ describe('Produce, answered to the second of three records', () => {
     const send = (value: string) => orders.send({ topic: 'orders', value })
     await send('one')
     const metadataBefore = requests(cluster, 'Metadata').length
+    const isAsked = (): boolean => requests(cluster, 'Metadata').length > metadataBefore
     cluster.fail({ api: 'Produce' }, { error: code })
     const second = send('two')
-    const name = nameOf(code)
-    const first = ['0/0 NONE', `0/1 ${name}`]
-    switch (reaction) {
-      case 'success': {
-        // The answer is forged: the broker does not have it. What counts is that the sequence went on.
-        expect(await second).toMatchObject({ offset: -1n })
-        await send('three')
-        expect(batches(cluster).slice(0, 3)).toEqual([...first, '0/2 OUT_OF_ORDER_SEQUENCE_NUMBER'])
-        break
-      }
-      case 'retry':
-      case 'refresh':
-      case 'unknown-producer': {
-        // UNKNOWN_PRODUCER_ID without a log start offset, as here, only says that the partition is moving.
-        expect(await second).toMatchObject({ offset: 1n })
-        await send('three')
-        expect(batches(cluster)).toEqual([...first, '0/1 NONE', '0/2 NONE'])
-        break
-      }
-      case 'out-of-order': {
-        expect(await second).toMatchObject({ offset: 1n })
-        await send('three')
-        expect(batches(cluster)).toEqual([...first, '1/0 NONE', '1/1 NONE'])
-        break
-      }
-      case 'split':
-      case 'fail': {
-        const error = await failure(second)
-        expect(error).toMatchObject(told(code))
-        expect(error.message).toContain(`${name} (${errnoOf(code)})`)
-        expect(error.message).toContain('orders-0')
-        expect(await send('three')).toMatchObject({ offset: 1n })
-        expect(batches(cluster)).toEqual([...first, '1/0 NONE'])
-        break
-      }
-      case 'fatal': {
-        const error = await failure(second)
-        expect(error).toMatchObject(told(code, { fatal: true }))
-        expect(fatal).toEqual([error])
-        expect(await failure(send('three'))).toBe(error)
-        expect(batches(cluster)).toEqual(first)
-        break
-      }
-    }
-    const asked = (): number => requests(cluster, 'Metadata').length - metadataBefore
-    if (reaction === 'refresh') await turnsUntil(() => asked() > 0, 'metadata is asked for')
-    else expect(asked()).toBe(0)
-    expect(failed.length).toBe(reaction === 'fatal' ? 2 : ['fail', 'split'].includes(reaction) ? 1 : 0)
+    const [follow, failures] = afterwards[reaction]
+    await follow({ code, cluster, send, second, begin: ['0/0 NONE', `0/1 ${nameOf(code)}`], fatal })
+    if (reaction === 'refresh') await turnsUntil(isAsked, 'metadata is asked for')
+    expect(isAsked()).toBe(reaction === 'refresh')
+    expect(failed).toHaveLength(failures)
   })
 })
 
@@ -144,7 +169,7 @@ describe('Produce, answered for ever', () => {
       code: 'TIMEOUT',
       retriable: true,
       fatal: false,
-      mayHaveBeenWritten: open.includes(nameOf(code)),
+      mayHaveBeenWritten: open.has(nameOf(code)),
       cause: { code: nameOf(code) },
     })
     expect((await error).message).toContain(`${nameOf(code)} (${errnoOf(code)})`)
@@ -172,20 +197,24 @@ const initRows = [
   ] as const),
 ].filter(([code]) => code !== 'NONE')
 
+const initRowsOf = (reaction: string) => initRows.filter((row) => row[1] === reaction)
+
 describe('InitProducerId', () => {
-  test.each(initRows)('%s: %s', async (code, reaction) => {
+  test.each(initRowsOf('retry'))('%s: %s', async (code) => {
+    const { cluster, producer } = await arena()
+    cluster.fail({ api: 'InitProducerId' }, { error: code })
+    await producer().send({ topic: 'orders', value: 'one' })
+    expect(requests(cluster, 'InitProducerId')).toHaveLength(2)
+    expect(batches(cluster)).toEqual(['0/0 NONE'])
+  })
+
+  test.each(initRowsOf('fatal'))('%s: %s', async (code) => {
     const { cluster, producer } = await arena()
     const orders = producer()
     const fatal: KafkaError[] = []
     orders.on('fatal', (error) => fatal.push(error))
     cluster.fail({ api: 'InitProducerId' }, { error: code })
     const sent = orders.send({ topic: 'orders', value: 'one' })
-    if (reaction === 'retry') {
-      await sent
-      expect(requests(cluster, 'InitProducerId')).toHaveLength(2)
-      expect(batches(cluster)).toEqual(['0/0 NONE'])
-      return
-    }
     const error = await failure(sent)
     expect(error).toMatchObject({ ...told(code, { fatal: true }), mayHaveBeenWritten: false })
     expect(error.message).toContain(`InitProducerId at broker 1: ${nameOf(code)} (${errnoOf(code)})`)
@@ -224,35 +253,42 @@ const metadataRows = [
   ] as const),
 ].filter(([code]) => code !== 'NONE')
 
+const metadataRowsOf = (...reactions: string[]) => metadataRows.filter((row) => reactions.includes(row[1]))
+
 describe('Metadata', () => {
-  test.each(metadataRows)('%s: %s', async (code, reaction) => {
+  test.each(metadataRowsOf('retry', 'rebootstrap'))('%s: %s', async (code) => {
     const { cluster, producer } = await arena()
-    const orders = producer()
     cluster.fail({ api: 'Metadata' }, { error: code })
-    const sent = orders.send({ topic: 'orders', value: 'one' })
-    if (reaction === 'fail') {
-      const error = await failure(sent)
-      expect(error).toMatchObject({ ...told(code), mayHaveBeenWritten: false })
-      expect(error.message).toContain(`orders: ${nameOf(code)} (${errnoOf(code)})`)
-      expect(requests(cluster, 'Metadata')).toHaveLength(1)
-      // The refusal may have been lifted since: the next record asks again.
-      await orders.send({ topic: 'orders', value: 'two' })
-    } else {
-      await sent
-    }
+    await producer().send({ topic: 'orders', value: 'one' })
     expect(requests(cluster, 'Metadata')).toHaveLength(2)
     expect(batches(cluster)).toEqual(['0/0 NONE'])
   })
 
-  const retriedRows = metadataRows.filter(([, reaction]) => reaction === 'retry')
-  test.each(retriedRows)('%s answered for ever ends with maxBlockMs and says so', async (code) => {
-    const { clock, cluster, producer } = await frozenArena()
-    cluster.fail({ api: 'Metadata', times: Infinity }, { error: code })
-    const orders = producer({ retryBackoffMs: 100, retryBackoffMaxMs: 1000, maxBlockMs: 20_000 })
-    const error = failure(orders.send({ topic: 'orders', value: 'one' }))
-    await clock.advance(20_000)
-    expect(await error).toMatchObject({ name: 'TimeoutError', retriable: true, mayHaveBeenWritten: false })
-    expect((await error).message).toMatch(/no metadata of topic orders within 20000 ms \(maxBlockMs\)/)
-    expect((await error).message).toContain(`${nameOf(code)} (${errnoOf(code)})`)
+  test.each(metadataRowsOf('fail'))('%s: %s', async (code) => {
+    const { cluster, producer } = await arena()
+    const orders = producer()
+    cluster.fail({ api: 'Metadata' }, { error: code })
+    const error = await failure(orders.send({ topic: 'orders', value: 'one' }))
+    expect(error).toMatchObject({ ...told(code), mayHaveBeenWritten: false })
+    expect(error.message).toContain(`orders: ${nameOf(code)} (${errnoOf(code)})`)
+    expect(requests(cluster, 'Metadata')).toHaveLength(1)
+    // The refusal may have been lifted since: the next record asks again.
+    await orders.send({ topic: 'orders', value: 'two' })
+    expect(requests(cluster, 'Metadata')).toHaveLength(2)
+    expect(batches(cluster)).toEqual(['0/0 NONE'])
   })
+
+  test.each(metadataRowsOf('retry'))(
+    '%s answered for ever ends with maxBlockMs and says so',
+    async (code) => {
+      const { clock, cluster, producer } = await frozenArena()
+      cluster.fail({ api: 'Metadata', times: Infinity }, { error: code })
+      const orders = producer({ retryBackoffMs: 100, retryBackoffMaxMs: 1000, maxBlockMs: 20_000 })
+      const error = failure(orders.send({ topic: 'orders', value: 'one' }))
+      await clock.advance(20_000)
+      expect(await error).toMatchObject({ name: 'TimeoutError', retriable: true, mayHaveBeenWritten: false })
+      expect((await error).message).toMatch(/no metadata of topic orders within 20000 ms \(maxBlockMs\)/)
+      expect((await error).message).toContain(`${nameOf(code)} (${errnoOf(code)})`)
+    },
+  )
 })

@@ -216,6 +216,11 @@ export const scripts: readonly Script[] = [
     steps: [
       { batch: { attributes: 4 }, request: { version: 6 }, expected: 'UNSUPPORTED_COMPRESSION_TYPE' },
       { batch: { attributes: 5 }, expected: 'UNKNOWN_SERVER_ERROR' },
+      // What makes no sense to the decoder: gzip, snappy, LZ4, zstd.
+      { batch: { attributes: 1 }, expected: 'UNKNOWN_SERVER_ERROR' },
+      { batch: { attributes: 2 }, expected: 'UNKNOWN_SERVER_ERROR' },
+      { batch: { attributes: 3 }, expected: 'UNKNOWN_SERVER_ERROR' },
+      { batch: { attributes: 4 }, expected: 'UNKNOWN_SERVER_ERROR' },
     ],
   },
   {

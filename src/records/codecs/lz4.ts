@@ -6,7 +6,7 @@
  *   7 blocks: length u32, little-endian, its highest bit set where the block is stored as it is, then the block
  *     end mark: length 0
  */
-import { plain, scratch } from './scratch.js'
+import { compressBlocks, type CompressBlock } from './blocks.js'
 
 const HEADER = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82] // version 1, independent; 64 KiB; xxh32 of those two
 const BLOCK_BYTES = 64 * 1024
@@ -14,51 +14,48 @@ const STORED = 0x8000_0000
 /** The last bytes of a block are literals, and no match begins in its last 12: decoders rely on it. */
 const MATCH_LIMIT = 12
 
-/** Writes the compressed block into `target` and returns its length, 0 where it does not get smaller. */
-export type CompressBlock = (block: Uint8Array, target: Uint8Array) => number
-
-/** The most that a block of `length` bytes becomes. */
-const blockBound = (length: number): number => length + Math.ceil(length / 255) + 16
-
 /** The whole frame. */
-export function lz4Frame(bytes: Uint8Array, compressBlock: CompressBlock): Uint8Array {
-  const { length } = bytes
-  const blocks = Math.ceil(length / BLOCK_BYTES)
-  const target = scratch(HEADER.length + length + 4 * blocks + blockBound(BLOCK_BYTES) + 4)
-  target.set(HEADER)
+export function lz4Frame(bytes: Uint8Array, compressBlock: CompressBlock): Uint8Array | Promise<Uint8Array> {
+  return compressBlocks(bytes, BLOCK_BYTES, compressBlock, frameOf)
+}
+
+/** A block that did not get smaller is stored as it is. */
+function frameOf(blocks: readonly Uint8Array[], compressed: readonly Uint8Array[]): Uint8Array {
+  let size = HEADER.length + 4
+  for (const [i, block] of blocks.entries()) size += 4 + Math.min(block.length, compressed[i]!.length)
+  const frame = Buffer.allocUnsafe(size)
+  frame.set(HEADER)
   let at = HEADER.length
-  for (let start = 0; start < length; start += BLOCK_BYTES) {
-    const block = plain(bytes, start, Math.min(start + BLOCK_BYTES, length))
-    const size = compressBlock(block, target.subarray(at + 4))
-    if (size > 0 && size < block.length) {
-      at = writeLength(target, at, size) + size
-    } else {
-      at = writeLength(target, at, STORED + block.length)
-      target.set(block, at)
-      at += block.length
-    }
+  for (const [i, block] of blocks.entries()) {
+    const isSmaller = compressed[i]!.length < block.length
+    const kept = isSmaller ? compressed[i]! : block
+    at = frame.writeUInt32LE(isSmaller ? kept.length : STORED + kept.length, at)
+    frame.set(kept, at)
+    at += kept.length
   }
-  return target.slice(0, writeLength(target, at, 0))
+  frame.writeUInt32LE(0, at)
+  return frame
 }
 
-function writeLength(target: Uint8Array, at: number, length: number): number {
-  target[at] = length
-  target[at + 1] = length >>> 8
-  target[at + 2] = length >>> 16
-  target[at + 3] = length >>> 24
-  return at + 4
-}
-
-/** lz4js, with one hash table for all blocks. */
+/** lz4js, with one hash table and one buffer for all blocks. */
 export function lz4js(): CompressBlock {
   const { compressBlock } = require('lz4js') as typeof import('lz4js')
   // Positions in a block fit 16 bits, and half the table is cleared and cached in half the time.
   const positions = new Uint16Array(65_536)
-  return (block, target) => {
+  const target = new Uint8Array(BLOCK_BYTES + Math.ceil(BLOCK_BYTES / 255) + 16)
+  return (block) => {
     positions.fill(0)
     const size = compressBlock(block, target, 0, block.length, positions)
-    return size === 0 ? 0 : endInLiterals(block, target, size)
+    return size === 0 ? block : target.slice(0, endInLiterals(block, target, size))
   }
+}
+
+/** lz4-napi, an optional peer: native code, and on the thread pool where a batch has several blocks. */
+export function lz4Napi(): CompressBlock {
+  const { compress, compressSync } = require('lz4-napi') as typeof import('lz4-napi')
+  // It puts the length of what it was given before the block.
+  const bare = (sized: Uint8Array): Uint8Array => sized.subarray(4)
+  return (block, isOnly) => (isOnly ? bare(compressSync(block as Buffer)) : compress(block).then(bare))
 }
 
 /**

@@ -4,33 +4,30 @@
  *
  *   0 magic 82 'SNAPPY' 00 | 8 version i32 1 | 12 least version i32 1 | 16 blocks: length i32, then the block
  */
-import { plain, scratch } from './scratch.js'
+import { compressBlocks, type CompressBlock } from './blocks.js'
 
 const HEADER = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]
 const BLOCK_BYTES = 32 * 1024
 
-/** Writes the raw snappy stream of a block into `target` and returns its length. */
-export type CompressBlock = (block: Uint8Array, target: Uint8Array) => number
-
-/** The most that a block of `length` bytes becomes. */
-const blockBound = (length: number): number => 32 + length + Math.ceil(length / 6)
-
 /** The whole frame. */
-export function xerialFrame(bytes: Uint8Array, compressBlock: CompressBlock): Uint8Array {
-  const { length } = bytes
-  const target = scratch(HEADER.length + blockBound(length) + 36 * Math.ceil(length / BLOCK_BYTES))
-  target.set(HEADER)
+export function xerialFrame(
+  bytes: Uint8Array,
+  compressBlock: CompressBlock,
+): Uint8Array | Promise<Uint8Array> {
+  return compressBlocks(bytes, BLOCK_BYTES, compressBlock, frameOf)
+}
+
+function frameOf(_blocks: readonly Uint8Array[], compressed: readonly Uint8Array[]): Uint8Array {
+  const size = compressed.reduce((sum, block) => sum + 4 + block.length, HEADER.length)
+  const frame = Buffer.allocUnsafe(size)
+  frame.set(HEADER)
   let at = HEADER.length
-  for (let start = 0; start < length; start += BLOCK_BYTES) {
-    const block = plain(bytes, start, Math.min(start + BLOCK_BYTES, length))
-    const size = compressBlock(block, target.subarray(at + 4))
-    target[at] = size >>> 24
-    target[at + 1] = size >>> 16
-    target[at + 2] = size >>> 8
-    target[at + 3] = size
-    at += 4 + size
+  for (const block of compressed) {
+    at = frame.writeInt32BE(block.length, at)
+    frame.set(block, at)
+    at += block.length
   }
-  return target.slice(0, at)
+  return frame
 }
 
 /** snappyjs; its compressor is used without the `compress` around it, which allocates the worst case each time. */
@@ -38,8 +35,31 @@ export function snappyjs(): CompressBlock {
   const { SnappyCompressor } =
     require('snappyjs/snappy_compressor.js') as typeof import('snappyjs/snappy_compressor.js')
   const compressor = new SnappyCompressor(new Uint8Array(0))
-  return (block, target) => {
+  const target = new Uint8Array(32 + BLOCK_BYTES + Math.ceil(BLOCK_BYTES / 6))
+  return (block) => {
     compressor.array = block
-    return compressor.compressToBuffer(target)
+    return target.slice(0, compressor.compressToBuffer(target))
   }
+}
+
+/** snappy, an optional peer: native code, and on the thread pool where a batch has several blocks. */
+export function snappyNative(): CompressBlock {
+  const { compress, compressSync } = require('snappy') as typeof import('snappy')
+  return (block, isOnly) => (isOnly ? compressSync(block) : compress(block))
+}
+
+/** Reads the xerial framing, and a raw stream too, as the Java client does. */
+export function readSnappy(bytes: Uint8Array): Uint8Array {
+  const { uncompress } = require('snappyjs') as typeof import('snappyjs')
+  const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (!HEADER.slice(0, 8).every((byte, i) => frame[i] === byte)) return uncompress(frame)
+  const blocks: Uint8Array[] = []
+  let at = HEADER.length
+  while (at < frame.length) {
+    const end = at + 4 + frame.readInt32BE(at)
+    if (end < at + 4 || end > frame.length) throw new Error('the snappy frame ends inside a block')
+    blocks.push(uncompress(frame.subarray(at + 4, end)))
+    at = end
+  }
+  return Buffer.concat(blocks)
 }

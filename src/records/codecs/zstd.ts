@@ -1,54 +1,64 @@
 /**
- * zstd by Node's zlib where it has it (22.15 and up), on its thread pool; otherwise by zstd-codec, which is 0.7 MB of
- * WebAssembly and starts asynchronously, so it is loaded by the first batch. Either way the window is no larger than
- * the batch: a reader need not hold more.
+ * zstd by Node's zlib where it has it (22.15 and up), on its thread pool where that pays; otherwise by zstd-codec, 0.7
+ * MB of WebAssembly that start asynchronously, so the first batch loads it. Both are told how much a frame holds, so
+ * the frame says it, and its window is no larger.
  */
 import zlib from 'node:zlib'
 import type { Binding } from 'zstd-codec/lib/module.js'
 
+export type Compress = (bytes: Uint8Array, level: number) => Uint8Array | Promise<Uint8Array>
+
 /** What @types/node 20 does not know. */
-interface ZstdOptions {
+interface Options {
   readonly params: Readonly<Record<number, number>>
   readonly pledgedSrcSize: number
 }
 interface WithZstd {
-  zstdCompress?: (
+  readonly zstdCompressSync?: (bytes: Uint8Array, options: Options) => Uint8Array
+  readonly zstdCompress?: (
     bytes: Uint8Array,
-    options: ZstdOptions,
+    options: Options,
     done: (error: Error | null, compressed: Uint8Array) => void,
   ) => void
-  zstdDecompressSync?: (bytes: Uint8Array) => Uint8Array
+  readonly zstdDecompressSync?: (bytes: Uint8Array) => Uint8Array
 }
-const { zstdCompress, zstdDecompressSync } = zlib as WithZstd
+const { zstdCompressSync, zstdCompress, zstdDecompressSync } = zlib as WithZstd
 
-// From zstd.h; `zlib.constants` has them only where it has zstd.
+/** So many bytes take about as long as the way to the thread pool and back, and a third of the CPU time. */
+const AT_ONCE_BYTES = 32 * 1024
+
+// From zstd.h: `zlib.constants` has them only where zlib has zstd.
 const COMPRESSION_LEVEL = 100
 const WINDOW_LOG = 101
-const MIN_WINDOW_LOG = 10
-/** 8 MiB, what every decoder has to support. */
+/** 8 MiB, the window that every decoder has to support. */
 const MAX_WINDOW_LOG = 23
-
-type Compress = (bytes: Uint8Array, level: number) => Promise<Uint8Array> | Uint8Array
 
 /** Node's own zstd; undefined where this Node has none. */
 export const nodeZstd: Compress | undefined =
-  zstdCompress === undefined
+  zstdCompress === undefined || zstdCompressSync === undefined
     ? undefined
-    : (bytes, level) =>
-        new Promise((resolve, reject) => {
-          const log = Math.ceil(Math.log2(Math.max(bytes.length, 1)))
-          const windowLog = Math.min(Math.max(log, MIN_WINDOW_LOG), MAX_WINDOW_LOG)
-          const options = {
-            params: { [COMPRESSION_LEVEL]: level, [WINDOW_LOG]: windowLog },
-            pledgedSrcSize: bytes.length,
-          }
+    : (bytes, level) => {
+        const window = bytes.length > 2 ** MAX_WINDOW_LOG ? { [WINDOW_LOG]: MAX_WINDOW_LOG } : undefined
+        const options = { params: { [COMPRESSION_LEVEL]: level, ...window }, pledgedSrcSize: bytes.length }
+        if (bytes.length <= AT_ONCE_BYTES) return zstdCompressSync(bytes, options)
+        return new Promise((resolve, reject) => {
           zstdCompress(bytes, options, (error, compressed) => {
             if (error === null) resolve(compressed)
             else reject(error)
           })
         })
+      }
 
-/** The one instance of zstd-codec in this process, and its two buffers. */
+/**
+ * What zstd-codec compresses at a time: it has 16 MiB of memory and cannot get more. A larger batch becomes several
+ * frames, one after the other, which is what every decoder reads.
+ */
+const FRAME_BYTES = 1024 * 1024
+/** From this level on, the tables of a larger frame would not fit. */
+const HIGH_LEVEL = 10
+const HIGH_LEVEL_FRAME_BYTES = 256 * 1024
+
+/** The one instance of zstd-codec in this process. Its buffers are used again: what is in them is copied out. */
 class ZstdCodec {
   readonly #binding: Binding
   readonly #codec: InstanceType<Binding['ZstdCodec']>
@@ -63,23 +73,36 @@ class ZstdCodec {
   }
 
   compress(bytes: Uint8Array, level: number): Uint8Array {
+    const most = level < HIGH_LEVEL ? FRAME_BYTES : HIGH_LEVEL_FRAME_BYTES
+    if (bytes.length <= most) return this.#frame(bytes, level)
+    const frames: Uint8Array[] = []
+    for (let start = 0; start < bytes.length; start += most) {
+      frames.push(this.#frame(bytes.subarray(start, start + most), level))
+    }
+    return Buffer.concat(frames)
+  }
+
+  #frame(bytes: Uint8Array, level: number): Uint8Array {
     this.#binding.cloneToVector(this.#source, bytes)
     this.#target.resize(this.#codec.compressBound(bytes.length), 0)
-    return this.#result(this.#codec.compress(this.#target, this.#source, level))
-  }
-
-  decompress(bytes: Uint8Array): Uint8Array {
-    this.#binding.cloneToVector(this.#source, bytes)
-    const size = this.#codec.contentSize(this.#source)
-    if (size < 0) throw new Error('the zstd frame does not tell its size')
-    this.#target.resize(size, 0)
-    return this.#result(this.#codec.decompress(this.#target, this.#source))
-  }
-
-  #result(size: number): Uint8Array {
-    if (size < 0) throw new Error('zstd-codec failed')
+    const size = this.#codec.compress(this.#target, this.#source, level)
+    if (size < 0) throw new Error('zstd-codec cannot compress this')
     this.#target.resize(size, 0)
     return this.#binding.cloneAsTypedArray(this.#target)
+  }
+
+  /** By its stream: other clients write frames that do not say their size. */
+  decompress(bytes: Uint8Array): Uint8Array {
+    const stream = new this.#binding.ZstdDecompressStreamBinding()
+    try {
+      const parts: Uint8Array[] = []
+      const take = (part: Uint8Array): void => void parts.push(part.slice())
+      if (!stream.begin() || !stream.transform(bytes, take) || !stream.end(take))
+        throw new Error('no zstd frame')
+      return Buffer.concat(parts)
+    } finally {
+      stream.delete()
+    }
   }
 }
 
@@ -102,3 +125,14 @@ export const zstdCodec: Compress = (bytes, level) =>
   started === undefined
     ? start().then((codec) => codec.compress(bytes, level))
     : started.compress(bytes, level)
+
+/** Resolves when `readZstd` can be called, undefined where it can be already. */
+export function zstdReaderStarts(): Promise<unknown> | undefined {
+  return zstdDecompressSync === undefined && started === undefined ? start() : undefined
+}
+
+export function readZstd(bytes: Uint8Array): Uint8Array {
+  if (zstdDecompressSync !== undefined) return zstdDecompressSync(bytes)
+  if (started === undefined) throw new Error('zstd-codec has not started: await decoderStarts() first')
+  return started.decompress(bytes)
+}

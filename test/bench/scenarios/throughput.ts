@@ -54,7 +54,7 @@ function table(runs: readonly Run[]): string {
   const medians = new Map(names.map((name) => [name, mediansOf(runs.filter((run) => run.client === name))]))
   const java = medians.get('Java 4.2')
   return markdownTable(
-    ['client', 'CPU-s per million', 'of Java', 'records/s', 'of Java', 'peak RSS, MB', 'GC, % of CPU'],
+    ['client', 'CPU-s per million', 'of Java', 'records/s', 'of Java', 'peak RSS, MB', 'GC, % of time'],
     [...medians].map(([name, one]) => [
       name,
       figure(one.cpu),

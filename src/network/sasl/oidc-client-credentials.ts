@@ -1,0 +1,150 @@
+/**
+ * A token function for OAUTHBEARER that asks an identity provider (RFC 6749, section 4.4; KIP-768). One token serves all
+ * connections until most of its life is over; a request that fails does no harm while the old token lives.
+ */
+import { AuthenticationError, ConnectionError, KafkaError } from '../../errors.js'
+import type { OAuthToken, OAuthTokenFunction, Secret } from '../../sasl-option.js'
+
+export interface OidcClientCredentialsOptions {
+  /** The token endpoint; https, but for a loopback address. */
+  readonly tokenEndpoint: string
+  readonly clientId: Secret
+  readonly clientSecret: Secret
+  readonly scope?: string | undefined
+  /** More form fields, such as `{ audience: 'kafka' }`. */
+  readonly parameters?: Readonly<Record<string, string>> | undefined
+  /** SASL extensions for the broker (KIP-342). */
+  readonly extensions?: Readonly<Record<string, string>> | undefined
+  /** Id and secret are form-encoded in the Authorization header, as RFC 6749 has it. Default false, as in Kafka. */
+  readonly headerUrlencode?: boolean | undefined
+  /** How long the provider may take, in milliseconds. Default 10000. */
+  readonly timeoutMs?: number | undefined
+  /** Default: the global fetch. One of your own brings a proxy, or a CA. */
+  readonly fetch?: typeof globalThis.fetch | undefined
+}
+
+/** A new token is fetched when this part of the life of the old one is over (sasl.login.refresh.window.factor). */
+const REFRESH_AFTER = 0.8
+/** What lives longer is fetched this much before its end, at the latest (sasl.login.refresh.buffer.seconds). */
+const REFRESH_BEFORE_MS = 300_000
+const MAX_ANSWER_CHARACTERS = 256 * 1024
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+interface Cached {
+  readonly token: OAuthToken
+  /** Wall time. */
+  readonly refreshAt: number
+  readonly expiresAt: number
+}
+
+/**
+ * A ready `token` function: `sasl: { mechanism: 'OAUTHBEARER', token: oidcClientCredentials({ ... }) }`. A provider that
+ * cannot be reached is a retriable error; one that refuses the client is an AuthenticationError.
+ */
+export function oidcClientCredentials(options: OidcClientCredentialsOptions): OAuthTokenFunction {
+  const endpoint = new URL(options.tokenEndpoint)
+  if (endpoint.protocol !== 'https:' && !LOOPBACK.has(endpoint.hostname)) {
+    throw new AuthenticationError(`the token endpoint at ${endpoint.host} must be https: a secret goes there`)
+  }
+  let cached: Cached | undefined
+  let fetching: Promise<Cached> | undefined
+
+  const refreshed = async (): Promise<OAuthToken> => {
+    fetching ??= fetchToken(endpoint, options).finally(() => (fetching = undefined))
+    try {
+      cached = await fetching
+    } catch (error) {
+      if (cached === undefined || Date.now() >= cached.expiresAt) throw error
+    }
+    return cached.token
+  }
+  return () => (cached !== undefined && Date.now() < cached.refreshAt ? cached.token : refreshed())
+}
+
+async function fetchToken(endpoint: URL, options: OidcClientCredentialsOptions): Promise<Cached> {
+  const { clientId, clientSecret, scope, parameters, extensions, timeoutMs = 10_000 } = options
+  const id = typeof clientId === 'string' ? clientId : await clientId()
+  const secret = typeof clientSecret === 'string' ? clientSecret : await clientSecret()
+  const encode = options.headerUrlencode === true ? encodeURIComponent : (text: string) => text
+  const form = new URLSearchParams({ grant_type: 'client_credentials', ...parameters })
+  if (scope !== undefined) form.set('scope', scope)
+  const { status, text } = await ask(options.fetch ?? fetch, endpoint, timeoutMs, {
+    method: 'POST',
+    headers: {
+      accept: 'application/json',
+      authorization: `Basic ${Buffer.from(`${encode(id)}:${encode(secret)}`).toString('base64')}`,
+      'content-type': 'application/x-www-form-urlencoded',
+    },
+    body: form.toString(),
+    // What is meant for this endpoint goes to no other.
+    redirect: 'error',
+    signal: AbortSignal.timeout(timeoutMs),
+  })
+  const answer = parsed(text)
+  if (status !== 200) {
+    const reason = word(answer['error'])
+    const what = `the token endpoint at ${endpoint.host} answered ${status}${reason === '' ? '' : ` (${reason})`}`
+    throw status >= 500 || status === 429 ? new ConnectionError(what) : new AuthenticationError(what)
+  }
+  const value = answer['access_token']
+  if (typeof value !== 'string') {
+    throw new AuthenticationError(`the token endpoint at ${endpoint.host} answered without an access_token`)
+  }
+  const lifeMs = lifeOf(value, answer['expires_in'])
+  const bufferMs = lifeMs > 2 * REFRESH_BEFORE_MS ? REFRESH_BEFORE_MS : 0
+  const now = Date.now()
+  return {
+    token: { value, extensions },
+    refreshAt: now + Math.min(lifeMs * REFRESH_AFTER, lifeMs - bufferMs),
+    expiresAt: now + lifeMs,
+  }
+}
+
+async function ask(
+  send: typeof globalThis.fetch,
+  endpoint: URL,
+  timeoutMs: number,
+  request: RequestInit,
+): Promise<{ readonly status: number; readonly text: string }> {
+  try {
+    const response = await send(endpoint, request)
+    let text = ''
+    const decoder = new TextDecoder()
+    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      text += decoder.decode(chunk, { stream: true })
+      if (text.length > MAX_ANSWER_CHARACTERS) throw new ConnectionError('its answer is too long for a token')
+    }
+    return { status: response.status, text }
+  } catch (error) {
+    const { name, message, cause } = error as Error
+    const why = name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : message
+    const more = cause instanceof Error ? ` (${cause.message})` : ''
+    throw new ConnectionError(`the token endpoint at ${endpoint.host} cannot be reached: ${why}${more}`, {
+      cause: error instanceof KafkaError ? undefined : error,
+    })
+  }
+}
+
+function parsed(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const answer: unknown = JSON.parse(text)
+    return typeof answer === 'object' && answer !== null ? (answer as Record<string, unknown>) : {}
+  } catch {
+    // Whatever it is, it is no answer of a token endpoint, and the callers say what is missing.
+    return {}
+  }
+}
+
+/** An error code of OAuth; anything else might be an echo of what was sent. */
+function word(reason: unknown): string {
+  return typeof reason === 'string' && /^[a-z_]{1,60}$/.test(reason) ? reason : ''
+}
+
+/** In milliseconds: what the provider says, or the token itself; 0, and so no cache, where neither does. */
+function lifeOf(token: string, expiresIn: unknown): number {
+  if (expiresIn !== undefined && Number.isFinite(Number(expiresIn)))
+    return Math.max(0, Number(expiresIn) * 1000)
+  const payload = parsed(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+  const { exp } = payload as { readonly exp?: unknown }
+  return typeof exp === 'number' ? Math.max(0, exp * 1000 - Date.now()) : 0
+}

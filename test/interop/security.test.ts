@@ -1,0 +1,319 @@
+/** TLS, SASL and ACLs of real Kafka: what is let in is stored, what is not is told why, at once and without a secret. */
+import { inspect } from 'node:util'
+import { afterEach, expect, test } from 'vitest'
+import {
+  AuthenticationError,
+  AuthorizationError,
+  Producer,
+  type KafkaError,
+  type Logger,
+  type ProducerConfig,
+  type SaslOptions,
+} from 'kafka-producer'
+import { describeKafka, type RealKafka } from '../kafka/cluster.js'
+
+type Settings = Partial<ProducerConfig>
+
+const PASSWORDS = { alice: 'alice-secret', bob: 'bob-secret' }
+const RECORDS = 1000
+
+const as = (
+  mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512',
+  username: 'alice' | 'bob' = 'alice',
+): SaslOptions => ({ mechanism, username, password: PASSWORDS[username] })
+
+/** All that was logged, at every level. */
+let logged: string[] = []
+const log = (message: string, fields?: unknown): void => {
+  logged.push(`${message} ${inspect(fields, { depth: 8 })}`)
+}
+const logger: Logger = { debug: log, info: log, warn: log, error: log }
+
+afterEach(() => {
+  expect(logged.join('\n')).not.toMatch(/-secret|wrong-password/)
+  logged = []
+})
+
+/** Opens a producer, and closes it whatever happens. */
+async function using<T>(config: ProducerConfig, use: (producer: Producer) => Promise<T>): Promise<T> {
+  const producer = new Producer({ ...config, logger })
+  try {
+    return await use(producer)
+  } finally {
+    await producer.close({ timeoutMs: 5000 })
+  }
+}
+
+describeKafka('every way in', { brokers: 1, security: {} }, (kafka) => {
+  const ca = () => kafka().certificate('ca.pem')
+  const ways: readonly (readonly [name: string, listener: string, settings: () => Settings])[] = [
+    ['TLS', 'SSL', () => ({ ssl: { ca: ca() } })],
+    ['TLS, the certificates from a function', 'SSL', () => ({ ssl: () => Promise.resolve({ ca: ca() }) })],
+    [
+      'TLS with a certificate of the client in PEM',
+      'MTLS',
+      () => ({
+        ssl: { ca: ca(), cert: kafka().certificate('client.pem'), key: kafka().certificate('client.key') },
+      }),
+    ],
+    [
+      'TLS with a certificate of the client in PKCS#12',
+      'MTLS',
+      () => ({ ssl: { ca: ca(), pfx: kafka().certificate('client.p12'), passphrase: 'secret' } }),
+    ],
+    ...(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const).flatMap(
+      (mechanism) =>
+        [
+          [mechanism, 'SASL_PLAINTEXT', () => ({ sasl: as(mechanism) })],
+          [`${mechanism} over TLS`, 'SASL_SSL', () => ({ sasl: as(mechanism), ssl: { ca: ca() } })],
+        ] as const,
+    ),
+    [
+      'OAUTHBEARER',
+      'SASL_PLAINTEXT',
+      () => ({ sasl: { mechanism: 'OAUTHBEARER', token: () => kafka().token({ unsecured: true }) } }),
+    ],
+    [
+      'OAUTHBEARER over TLS with an extension',
+      'SASL_SSL',
+      () => ({
+        ssl: { ca: ca() },
+        sasl: {
+          mechanism: 'OAUTHBEARER',
+          token: () => Promise.resolve({ value: kafka().token(), extensions: { traceId: '7' } }),
+        },
+      }),
+    ],
+    [
+      "a mechanism of the user's own",
+      'SASL_SSL',
+      () => ({
+        ssl: { ca: ca() },
+        sasl: {
+          mechanism: 'PLAIN',
+          authenticate: async (step) => {
+            await step(Buffer.from('\0alice\0alice-secret'))
+          },
+        },
+      }),
+    ],
+  ]
+
+  test.each(ways)(`%s carries ${RECORDS} records`, async (_, listener, settings) => {
+    const topic = await kafka().createTopic('a-way', 2)
+    await using({ bootstrapServers: kafka().listener(listener), ...settings() }, async (producer) => {
+      await Promise.all(Array.from({ length: RECORDS }, (_, i) => producer.send({ topic, value: `${i}` })))
+    })
+    const stored = await kafka().consume(topic)
+    expect(stored.map(({ value }) => Number(value)).toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: RECORDS }, (_, i) => i),
+    )
+  })
+})
+
+describeKafka('whoever is not let in', { brokers: 1, security: {} }, (kafka) => {
+  const ca = () => kafka().certificate('ca.pem')
+  const refusals: readonly (readonly [string, string, () => Settings, RegExp])[] = [
+    [
+      'another CA',
+      'SSL',
+      () => ({ ssl: { ca: kafka().certificate('other-ca.pem') } }),
+      /not trusted.*ssl\.ca/,
+    ],
+    ['no CA', 'SSL', () => ({ securityProtocol: 'SSL' }), /not trusted.*ssl\.ca/],
+    [
+      'a certificate for another host',
+      'SSL_BADHOST',
+      () => ({ ssl: { ca: ca() } }),
+      /certificate for another host.*kafka\.invalid/,
+    ],
+    ['an expired certificate', 'SSL_EXPIRED', () => ({ ssl: { ca: ca() } }), /has expired/],
+    [
+      'no certificate of the client',
+      'MTLS',
+      () => ({ ssl: { ca: ca() } }),
+      /certificate of this client.*ssl\.cert/,
+    ],
+    [
+      "a stranger's certificate",
+      'MTLS',
+      () => ({
+        ssl: {
+          ca: ca(),
+          cert: kafka().certificate('stranger.pem'),
+          key: kafka().certificate('stranger.key'),
+        },
+      }),
+      /certificate of this client/,
+    ],
+    ...(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const).map(
+      (mechanism) =>
+        [
+          `the wrong password of ${mechanism}`,
+          'SASL_SSL',
+          () => ({ ssl: { ca: ca() }, sasl: { mechanism, username: 'alice', password: 'wrong-password' } }),
+          new RegExp(`^${mechanism} authentication with .*SASL_AUTHENTICATION_FAILED`),
+        ] as const,
+    ),
+    [
+      'a token for somebody else',
+      'SASL_SSL',
+      () => ({
+        ssl: { ca: ca() },
+        sasl: { mechanism: 'OAUTHBEARER', token: () => kafka().token({ audience: 'another' }) },
+      }),
+      /^OAUTHBEARER authentication with .*invalid_token/,
+    ],
+    [
+      'a mechanism that the broker does not have',
+      'SASL_PLAINTEXT',
+      () => ({
+        sasl: { mechanism: 'GSSAPI', authenticate: async (step) => void (await step(Buffer.of(1))) },
+      }),
+      /UNSUPPORTED_SASL_MECHANISM.*the broker has .*SCRAM-SHA-512/,
+    ],
+    ['SASL on a listener without', 'PLAINTEXT', () => ({ sasl: as('PLAIN') }), /takes no SASL/],
+  ]
+
+  test.each(refusals)(
+    '%s fails the send within 2 s, and says what to do',
+    async (_, listener, settings, words) => {
+      await using({ bootstrapServers: kafka().listener(listener), ...settings() }, async (producer) => {
+        const start = performance.now()
+        const error = await refusal(producer.send({ topic: 'a-refused', value: 'v' }))
+        expect(performance.now() - start).toBeLessThan(2000)
+        expect(error).toBeInstanceOf(AuthenticationError)
+        expect(error.retriable).toBe(false)
+        expect(error.message).toMatch(words)
+        expect(inspect(error, { depth: 8 })).not.toMatch(/-secret|wrong-password/)
+        const waiting = await refusal(producer.partitionsFor('a-refused'))
+        expect(waiting).toBeInstanceOf(AuthenticationError)
+      })
+    },
+  )
+
+  test.each([
+    ['TLS on a plaintext port', 'PLAINTEXT', () => ({ ssl: { ca: ca() } }), /plaintext port.*leave ssl out/],
+    ['plaintext on a TLS port', 'SSL', () => ({}), /expects TLS: set ssl/],
+    ['no SASL where it is expected', 'SASL_PLAINTEXT', () => ({}), /perhaps this listener expects SASL/],
+  ])('%s is named in the time-out', async (_, listener, settings, words) => {
+    await using(
+      { bootstrapServers: kafka().listener(listener), maxBlockMs: 1000, ...settings() },
+      async (producer) => {
+        const error = await refusal(producer.send({ topic: 'a-refused', value: 'v' }))
+        expect(error.message).toMatch(words)
+      },
+    )
+  })
+
+  test('rejectUnauthorized: false lets everything pass, and is warned of once', async () => {
+    const topic = await kafka().createTopic('a-insecure', 1)
+    const ssl = { rejectUnauthorized: false }
+    await using({ bootstrapServers: kafka().listener('SSL_BADHOST'), ssl }, async (producer) => {
+      await producer.send({ topic, value: 'v' })
+    })
+    expect(logged.filter((line) => line.includes('CERTIFICATES ARE NOT VERIFIED'))).toHaveLength(1)
+  })
+})
+
+describeKafka('ACLs', { brokers: 1, security: { acl: true } }, (kafka) => {
+  test('a denied topic fails by its name, and the allowed ones flow', async () => {
+    const [allowed, denied] = [
+      await kafka().createTopic('a-mine', 2),
+      await kafka().createTopic('z-theirs', 2),
+    ]
+    const config = { bootstrapServers: kafka().listener('SASL_PLAINTEXT'), sasl: as('SCRAM-SHA-256') }
+    await using(config, async (producer) => {
+      const sent: Promise<unknown>[] = []
+      const errors: KafkaError[] = []
+      for (let i = 0; i < 500; i++) {
+        sent.push(producer.send({ topic: allowed, value: `${i}` }))
+        errors.push(await refusal(producer.send({ topic: denied, value: `${i}` })))
+      }
+      await Promise.all(sent)
+      for (const error of errors) {
+        expect(error).toBeInstanceOf(AuthorizationError)
+        expect(error.message).toContain(denied)
+      }
+    })
+    expect(await kafka().consume(allowed)).toHaveLength(500)
+    expect(await kafka().consume(denied)).toEqual([])
+  })
+
+  test('who may do nothing is told which topic', async () => {
+    const topic = await kafka().createTopic('a-not-bobs', 1)
+    const config = { bootstrapServers: kafka().listener('SASL_PLAINTEXT'), sasl: as('PLAIN', 'bob') }
+    await using(config, async (producer) => {
+      const error = await refusal(producer.send({ topic, value: 'v' }))
+      expect(error).toBeInstanceOf(AuthorizationError)
+      expect(error.message).toContain(topic)
+    })
+  })
+})
+
+describeKafka('sessions of 3 s', { brokers: 1, security: { reauthMs: 3000 } }, (kafka) => {
+  const seconds = Number(process.env['REAUTH_SECONDS'] ?? 12)
+  const perSecond = Number(process.env['REAUTH_RECORDS_PER_SECOND'] ?? 1000)
+
+  test.each(['PLAIN', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const)(
+    `are renewed under load with %s: no record fails, no connection is lost`,
+    async (mechanism) => {
+      const topic = await kafka().createTopic('a-session', 3)
+      let logins = 0
+      const counted = <T>(value: T) => (logins++, value)
+      const sasl: SaslOptions =
+        mechanism === 'OAUTHBEARER'
+          ? { mechanism, token: () => counted(kafka().token()) }
+          : { mechanism, username: 'alice', password: () => counted(PASSWORDS.alice) }
+      const config = {
+        bootstrapServers: kafka().listener('SASL_SSL'),
+        ssl: { ca: kafka().certificate('ca.pem') },
+        sasl,
+      }
+      await using(config, async (producer) => {
+        const lost: unknown[] = []
+        producer.on('disconnect', (event) => lost.push(event))
+        const failed: unknown[] = []
+        const sent = await atPace(seconds, perSecond, (i) => {
+          producer.send({ topic, value: `${i}` }, (error) => {
+            if (error !== null) failed.push(error)
+          })
+        })
+        await producer.flush()
+        expect(failed).toEqual([])
+        expect(lost).toEqual([])
+        const stored = await storedCount(kafka(), topic)
+        expect(stored).toBe(sent)
+      })
+      // Each session is renewed before 95 % of it are over.
+      expect(logins).toBeGreaterThan(seconds / 3)
+    },
+    (seconds + 60) * 1000,
+  )
+})
+
+/** Calls `act` evenly; the number of calls. */
+async function atPace(seconds: number, perSecond: number, act: (index: number) => void): Promise<number> {
+  const start = performance.now()
+  let done = 0
+  for (;;) {
+    const elapsed = Math.min((performance.now() - start) / 1000, seconds)
+    for (; done < elapsed * perSecond; done++) act(done)
+    if (elapsed >= seconds) return done
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+async function storedCount(kafka: RealKafka, topic: string): Promise<number> {
+  const values = new Set((await kafka.consume(topic)).map(({ value }) => String(value)))
+  return values.size
+}
+
+async function refusal(promise: Promise<unknown>): Promise<KafkaError> {
+  try {
+    await promise
+  } catch (error) {
+    return error as KafkaError
+  }
+  throw new Error('it was not refused')
+}

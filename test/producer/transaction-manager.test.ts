@@ -1,0 +1,207 @@
+/** When a batch may go, under which identity; the brokers are one function that answers InitProducerId. */
+import { describe, expect, test } from 'vitest'
+import { ConnectionError, UnsupportedVersionError, type KafkaError } from '../../src/errors.js'
+import { Backoff } from '../../src/network/backoff.js'
+import type { Connection } from '../../src/network/connection.js'
+import { PartitionQueue } from '../../src/producer/partition-queue.js'
+import type { ProducerBatch } from '../../src/producer/producer-batch.js'
+import { TransactionManager } from '../../src/producer/transaction-manager.js'
+import { ManualClock, settled } from '../network/manual-clock.js'
+import { madeBatch } from './made-batch.js'
+
+interface Answer {
+  readonly errorCode?: number
+  readonly producerId?: bigint
+  readonly producerEpoch?: number
+}
+
+class Bench {
+  readonly clock = new ManualClock()
+  asked = 0
+  isWanted = true
+  readonly fatal: KafkaError[] = []
+  readonly answers: (Answer | Error)[] = []
+  readonly queue = new PartitionQueue('orders', 0)
+  readonly manager = new TransactionManager({
+    cluster: { anyConnection: () => Promise.resolve(this.#connection()) },
+    clock: this.clock,
+    backoff: new Backoff(100, 1000, () => 0.5),
+    isWanted: () => this.isWanted,
+    onProducerId: () => {},
+    onFatal: (error) => this.fatal.push(error),
+  })
+
+  constructor(...answers: (Answer | Error)[]) {
+    this.answers.push(...answers)
+  }
+
+  async start(): Promise<this> {
+    this.manager.ensureProducerId()
+    await settled()
+    return this
+  }
+
+  /** There is a producer id, and the broker has acknowledged a record under it: sequences go on at 1. */
+  async open(): Promise<this> {
+    await this.start()
+    const first = madeBatch(0, 1, this.queue)
+    this.drain(first)
+    this.queue.sequences.acknowledge(first, 0n)
+    return this
+  }
+
+  /** A batch that goes, as the sender does it; null when it may not. */
+  drain(batch: ProducerBatch): string | null {
+    if (!this.manager.mayDrain(this.queue, batch)) return null
+    this.manager.assignSequence(batch)
+    return `${batch.producerId}:${batch.producerEpoch}/${batch.baseSequence}`
+  }
+
+  batch(ordinal: number, records = 1): ProducerBatch {
+    return madeBatch(ordinal + 1, records, this.queue)
+  }
+
+  #connection(): Connection {
+    const request = (): Promise<object> => {
+      const answer = this.answers[Math.min(this.asked++, this.answers.length - 1)]!
+      if (answer instanceof Error) return Promise.reject(answer)
+      return Promise.resolve({ throttleTimeMs: 0, errorCode: 0, producerId: 7n, producerEpoch: 0, ...answer })
+    }
+    return { nodeId: 1, request } as unknown as Connection
+  }
+}
+
+describe('the producer id', () => {
+  test('is asked for once, however often it is wanted, and nothing goes before it is there', async () => {
+    const bench = new Bench({})
+    const batch = bench.batch(0)
+    expect(bench.drain(batch)).toBeNull()
+    bench.manager.ensureProducerId()
+    await bench.start()
+    await bench.start()
+    expect(bench.asked).toBe(1)
+    expect(bench.manager.producerId).toBe(7n)
+    expect(bench.drain(batch)).toBe('7:0/0')
+  })
+
+  test('is asked for again after a back-off, while somebody wants it', async () => {
+    const bench = await new Bench(new ConnectionError('gone'), { errorCode: 14 }, {}).start()
+    expect(bench.manager.lastError).toMatchObject({ code: 'NETWORK_EXCEPTION' })
+    await bench.clock.advance(99)
+    expect(bench.asked).toBe(1)
+    await bench.clock.advance(1)
+    expect(bench.manager.lastError).toMatchObject({ code: 'COORDINATOR_LOAD_IN_PROGRESS' })
+    await bench.clock.advance(200)
+    expect(bench.manager).toMatchObject({ producerId: 7n, lastError: null })
+  })
+
+  test('is not asked for any more when nobody wants it, or after the close', async () => {
+    for (const give of [
+      (bench: Bench) => (bench.isWanted = false),
+      (bench: Bench) => bench.manager.close(),
+    ]) {
+      const bench = new Bench({ errorCode: 14 })
+      bench.manager.ensureProducerId()
+      give(bench)
+      await bench.clock.advance(10_000)
+      expect(bench.asked).toBe(1)
+      expect(bench.clock.timers).toBe(0)
+    }
+  })
+
+  test('that no broker can give is fatal, and says what to do without it', async () => {
+    const bench = await new Bench(new UnsupportedVersionError('no InitProducerId')).start()
+    expect(bench.fatal).toMatchObject([{ name: 'UnsupportedVersionError', fatal: true }])
+    expect(bench.fatal[0]!.message).toContain('enableIdempotence: false')
+  })
+})
+
+describe('a batch', () => {
+  test('that is the first under its identity goes alone, until it is acknowledged', async () => {
+    const bench = await new Bench({}).start()
+    const [a, b, c] = [bench.batch(0, 3), bench.batch(1, 2), bench.batch(2)]
+    expect([bench.drain(a), bench.drain(b)]).toEqual(['7:0/0', null])
+    bench.queue.sequences.acknowledge(a, 0n)
+    expect([bench.drain(b), bench.drain(c)]).toEqual(['7:0/3', '7:0/5'])
+  })
+
+  test('that is tried again keeps its sequence, and goes only as the oldest', async () => {
+    const bench = await new Bench({}).open()
+    const [a, b] = [bench.batch(0, 3), bench.batch(1, 2)]
+    bench.drain(a)
+    bench.drain(b)
+    expect(bench.drain(b)).toBeNull()
+    expect(bench.drain(a)).toBe('7:0/1')
+    bench.queue.sequences.acknowledge(a, 1n)
+    expect(bench.drain(b)).toBe('7:0/4')
+  })
+
+  test('does not go to a new leader while the old one has something unanswered', async () => {
+    const bench = await new Bench({}).open()
+    bench.drain(bench.batch(0))
+    Object.assign(bench.queue, { onWire: 1, onWireBroker: 1, leader: 2 })
+    const b = bench.batch(1)
+    expect(bench.drain(b)).toBeNull()
+    bench.queue.onWire = 0
+    expect(bench.drain(b)).toBe('7:0/2')
+  })
+
+  test('behind one that was given up waits for what is in flight, then goes on where there was no gap', async () => {
+    const bench = await new Bench({}).open()
+    const [a, b, c] = [bench.batch(0), bench.batch(1), bench.batch(2)]
+    bench.drain(a)
+    bench.drain(b)
+    bench.queue.sequences.abandon(a)
+    expect(bench.drain(c)).toBeNull()
+    bench.queue.sequences.acknowledge(b, 2n)
+    expect(bench.drain(c)).toBe('7:0/3')
+  })
+
+  test('behind a gap begins a new epoch, when nothing is on the wire', async () => {
+    const bench = await new Bench({}).open()
+    const [a, b, c] = [bench.batch(0), bench.batch(1), bench.batch(2)]
+    bench.drain(a)
+    bench.drain(b)
+    bench.queue.sequences.abandon(a)
+    bench.queue.sequences.mustRestart = true
+    bench.queue.onWire = 1
+    bench.queue.onWireBroker = bench.queue.leader
+    expect(bench.drain(b)).toBeNull()
+    bench.queue.onWire = 0
+    expect(bench.drain(b)).toBe('7:1/0')
+    bench.queue.sequences.acknowledge(b, 1n)
+    expect(bench.drain(c)).toBe('7:1/1')
+    expect(bench.asked).toBe(1)
+  })
+
+  test('that needs an epoch beyond 32767 waits for a new producer id', async () => {
+    const bench = await new Bench({ producerEpoch: 32_767 }, { producerId: 8n }).start()
+    const [a, b] = [bench.batch(0), bench.batch(1)]
+    expect(bench.drain(a)).toBe('7:32767/0')
+    bench.queue.sequences.abandon(a)
+    expect(bench.drain(b)).toBeNull()
+    await settled()
+    expect(bench.asked).toBe(2)
+    expect(bench.drain(b)).toBe('8:0/0')
+  })
+
+  test('of another partition keeps its old producer id until what is in flight there is settled', async () => {
+    const bench = await new Bench({ producerEpoch: 32_767 }, { producerId: 8n }).start()
+    const other = new PartitionQueue('orders', 1)
+    const [one, two] = [madeBatch(0, 1, other), madeBatch(1, 1, other)]
+    expect(bench.manager.mayDrain(other, one)).toBe(true)
+    bench.manager.assignSequence(one)
+    const a = bench.batch(0)
+    bench.drain(a)
+    bench.queue.sequences.abandon(a)
+    bench.drain(bench.batch(1))
+    await settled()
+    expect(bench.manager.producerId).toBe(8n)
+    expect(bench.manager.mayDrain(other, one)).toBe(true)
+    expect(bench.manager.mayDrain(other, two)).toBe(false)
+    other.sequences.acknowledge(one, 0n)
+    expect(bench.manager.mayDrain(other, two)).toBe(true)
+    bench.manager.assignSequence(two)
+    expect(two).toMatchObject({ producerId: 8n, producerEpoch: 0, baseSequence: 0 })
+  })
+})
