@@ -9,6 +9,7 @@ import { roundRobin, type Partitioner } from './partitioner.js'
 import { producerOptions } from './producer-options.js'
 import { readProperties } from './properties.js'
 import type { Payload } from './record.js'
+import { saslFromProperties, sslFromProperties } from './security-properties.js'
 import { float64, int32, int64, uuid, type Serializer } from './serializer.js'
 import { nearest } from './unknown-option.js'
 
@@ -32,7 +33,6 @@ const partitioners = new Map<string, () => Partitioner>([
 
 /** What a setting must be because this producer can do nothing else; in lower case, '' where it must be empty. */
 const onlyThis = new Map([
-  ['security.protocol', 'plaintext'],
   ['transactional.id', ''],
   ['transaction.two.phase.commit.enable', 'false'],
   ['interceptor.classes', ''],
@@ -53,7 +53,7 @@ const ignored = new Set([
   'transaction.timeout.ms',
 ])
 
-/** With `security.protocol=PLAINTEXT`, the Java client does not look at these either. */
+/** Read by security-properties.ts; without a `security.protocol` that uses them Java does not look at them either. */
 const isSecurityDetail = (name: string): boolean => name.startsWith('ssl.') || name.startsWith('sasl.')
 
 /** A config as a file can say it, which fits records of any type as far as its serializers do. */
@@ -75,8 +75,9 @@ const optionsByKafkaName = new Map<string, DottedOption>(
  *
  * Java's String, ByteArray, ByteBuffer and Bytes serializers need none here; its Integer, Long, Double and UUID
  * serializers become `int32()`, `int64()`, `float64()` and `uuid()`, and K and V are then for the caller to state:
- * `configFromProperties<number, string>(text)`. Settings of metrics and socket buffers are ignored, as are `ssl.*`
- * and `sasl.*` without a `security.protocol` that uses them.
+ * `configFromProperties<number, string>(text)`. `security.protocol` brings `ssl.*` (stores in PEM, and key stores in
+ * PKCS12, whose files are read at every connection) and `sasl.jaas.config` of the plain and the scram modules. Settings
+ * of metrics and socket buffers are ignored, as are `ssl.*` and `sasl.*` without a `security.protocol` that uses them.
  *
  * Throws one ConfigError that lists every line that cannot be used: an unknown name, an invalid value, a Java class
  * without a counterpart, or a feature that this producer does not have.
@@ -84,7 +85,8 @@ const optionsByKafkaName = new Map<string, DottedOption>(
 export function configFromProperties<K = Payload, V = Payload>(source: string): FileConfig<K, V> {
   const problems: string[] = []
   const config = new Map<string, unknown>()
-  for (const [name, written] of readProperties(source)) {
+  const settings = readProperties(source)
+  for (const [name, written] of settings) {
     const text = written.trim()
     const known = optionsByKafkaName.get(name)
     const only = onlyThis.get(name)
@@ -101,6 +103,10 @@ export function configFromProperties<K = Payload, V = Payload>(source: string): 
       )
     }
   }
+  const protocol = config.get('securityProtocol')
+  const uses = (part: string): boolean => typeof protocol === 'string' && protocol.includes(part)
+  if (uses('SSL')) config.set('ssl', sslFromProperties(settings, problems))
+  if (uses('SASL')) config.set('sasl', saslFromProperties(settings, problems))
   if (
     !config.has('bootstrapServers') &&
     !problems.some((problem) => problem.startsWith('bootstrap.servers '))

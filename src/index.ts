@@ -17,8 +17,7 @@ export type {
   SaslMechanism,
   SaslOAuthBearer,
   SaslOptions,
-  SaslPlain,
-  SaslScram,
+  SaslPassword,
   SaslStep,
   Secret,
 } from './sasl-option.js'

@@ -18,16 +18,12 @@ export interface OAuthToken {
 /** Asked at every authentication; has `requestTimeoutMs` to answer. */
 export type OAuthTokenFunction = () => string | OAuthToken | Promise<string | OAuthToken>
 
-/** User name and password, readable for whoever reads the connection: over TLS only. */
-export interface SaslPlain {
-  readonly mechanism: 'PLAIN'
-  readonly username: Secret
-  readonly password: Secret
-}
-
-/** User name and password; the password never crosses the network, and the broker proves that it knows it (RFC 5802). */
-export interface SaslScram {
-  readonly mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
+/**
+ * User name and password. PLAIN shows them to whoever reads the connection, so it is for TLS only. With SCRAM (RFC 5802)
+ * the password never crosses the network, and the broker proves that it knows it.
+ */
+export interface SaslPassword {
+  readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
   readonly username: Secret
   readonly password: Secret
 }
@@ -68,7 +64,7 @@ export interface SaslMechanism {
   readonly authenticate: (step: SaslStep, broker: SaslBroker) => Promise<void>
 }
 
-export type SaslOptions = SaslPlain | SaslScram | SaslOAuthBearer | SaslAwsMskIam | SaslMechanism
+export type SaslOptions = SaslPassword | SaslOAuthBearer | SaslAwsMskIam | SaslMechanism
 
 /** What each mechanism needs beside its name. */
 const needs: Readonly<

@@ -181,12 +181,10 @@ test('compression and its levels are taken over', () => {
 test('a feature that does not exist here is refused by name, without its value', () => {
   expect(
     problemsOf(`
-      security.protocol=SASL_SSL
       transactional.id=hunter2
       interceptor.classes=my.Interceptor
     `),
   ).toEqual([
-    'security.protocol must be plaintext: this version has nothing else',
     'transactional.id must be empty or absent: this version has no counterpart',
     'interceptor.classes must be empty or absent: this version has no counterpart',
   ])

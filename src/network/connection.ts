@@ -120,8 +120,10 @@ export class Connection {
   #timer: Timer | undefined
   #timerDue = Infinity
   #idleTimer: Timer | undefined
-  /** Wall time from which the next request has to wait for a new session. */
-  #sessionEndsSoon = Infinity
+  /** Wall time from which the next request makes a new session begin. */
+  #renewSessionAt = Infinity
+  /** Wall time from which no request may go out in the old session any more. */
+  #sessionEndsAt = Infinity
   #isReauthenticating = false
   /** Requests wait until the steps of authentication are through. */
   #isLoggingIn = false
@@ -365,7 +367,9 @@ export class Connection {
     const start = clock.wallNow()
     const sessionMs = await authenticate(this)
     const part = REAUTHENTICATION_FROM + REAUTHENTICATION_SPREAD * Math.random()
-    this.#sessionEndsSoon = sessionMs > 0 ? start + sessionMs * part : Infinity
+    this.#renewSessionAt = sessionMs > 0 ? start + sessionMs * part : Infinity
+    this.#sessionEndsAt =
+      sessionMs > 0 ? start + sessionMs * (REAUTHENTICATION_FROM + REAUTHENTICATION_SPREAD) : Infinity
   }
 
   /** KIP-368: a new session on the same connection. Nobody else notices but by waiting a moment. */
@@ -383,8 +387,11 @@ export class Connection {
 
   /** By the wall clock, as the broker's; a connection that nobody uses needs no session. */
   #refreshSession(): void {
-    if (this.#phase !== 'open' || this.#isReauthenticating) return
-    if (this.#options.clock.wallNow() >= this.#sessionEndsSoon) void this.#reauthenticate()
+    if (this.#phase !== 'open' || this.#renewSessionAt === Infinity) return
+    const now = this.#options.clock.wallNow()
+    if (now >= this.#renewSessionAt && !this.#isReauthenticating) void this.#reauthenticate()
+    // Until then nobody has to wait for whoever keeps the credentials.
+    if (now >= this.#sessionEndsAt) this.#isLoggingIn = true
   }
 
   // Requests
@@ -532,7 +539,7 @@ export class Connection {
       when = ' instead of saying what it speaks: it expects TLS, or is no Kafka broker from 0.10 on'
     } else if (this.#awaiting.length > 0) {
       when = ` with ${this.#awaiting.length} requests unanswered`
-      if (!this.#isProven) when += ', its very first: perhaps this listener expects SASL'
+      if (!this.#isProven) when += ', as the first ones: perhaps this listener expects SASL'
     }
     this.close(new ConnectionError(`${this.#peer()} closed the connection${when}`))
   }

@@ -225,12 +225,13 @@ describeKafka('ACLs', { brokers: 1, security: { acl: true } }, (kafka) => {
     const config = { bootstrapServers: kafka().listener('SASL_PLAINTEXT'), sasl: as('SCRAM-SHA-256') }
     await using(config, async (producer) => {
       const sent: Promise<unknown>[] = []
-      const errors: KafkaError[] = []
+      const refused: Promise<KafkaError>[] = []
       for (let i = 0; i < 500; i++) {
         sent.push(producer.send({ topic: allowed, value: `${i}` }))
-        errors.push(await refusal(producer.send({ topic: denied, value: `${i}` })))
+        refused.push(refusal(producer.send({ topic: denied, value: `${i}` })))
       }
       await Promise.all(sent)
+      const errors = await Promise.all(refused)
       for (const error of errors) {
         expect(error).toBeInstanceOf(AuthorizationError)
         expect(error.message).toContain(denied)

@@ -25,7 +25,7 @@ const APPENDED = new Set(['NONE', 'REQUEST_TIMED_OUT', 'NOT_ENOUGH_REPLICAS_AFTE
 const DENIES_APPEND = new Set(['OUT_OF_ORDER_SEQUENCE_NUMBER', 'UNKNOWN_PRODUCER_ID', 'MESSAGE_TOO_LARGE'])
 
 interface Lies {
-  /** Partitions where an error on order denied what had been appended: nobody can be exact after that. */
+  /** Partitions where an error on order was untrue of what is in the log: nobody can be exact after that. */
   readonly denied: ReadonlySet<string>
   /** By partition, how many records an error on order called duplicates. */
   readonly duplicates: ReadonlyMap<string, number>
@@ -43,10 +43,13 @@ function liesIn(journal: readonly ReceivedRequest[]): Lies {
       const identity = identityOf(batch)
       const { outcome } = batch
       if (outcome === null) continue
-      if (APPENDED.has(outcome)) appended.add(identity)
+      const producer = `${place} ${batch.producerId}`
+      if (APPENDED.has(outcome)) appended.add(identity).add(producer)
       if (outcome !== forced) continue
       if (outcome === 'DUPLICATE_SEQUENCE_NUMBER') {
         duplicates.set(place, (duplicates.get(place) ?? 0) + batch.recordCount)
+        // A partition that has nothing of the producer takes any sequence next, so the producer has to know whether it has.
+        if (!appended.has(producer)) denied.add(place)
       }
       if (DENIES_APPEND.has(outcome) && appended.has(identity)) denied.add(place)
     }
@@ -61,18 +64,19 @@ function identityOf({ topic, partition, producerId, epoch, baseSequence }: Recei
 function* delivery(run: Run, lies: Lies): Generator<string> {
   const { mode } = run.schedule.producer
   const at = new Map<string, number>()
-  const everywhere = new Set<number>()
+  const everywhere = new Map<number, string>()
   for (const [topic, records] of run.logs) {
     for (const record of records) {
       at.set(`${topic} ${record.partition} ${record.offset}`, numberOf(record))
-      everywhere.add(numberOf(record))
+      everywhere.set(numberOf(record), `${topic} ${record.partition}`)
     }
   }
   const unaccounted = new Map(lies.duplicates)
   for (const { number, topic, error, metadata, settlements } of run.sent) {
     if (settlements === 0) continue
     if (error !== null) {
-      if (!error.mayHaveBeenWritten && everywhere.has(number)) {
+      const place = everywhere.get(number)
+      if (!error.mayHaveBeenWritten && place !== undefined && !lies.denied.has(place)) {
         yield `record ${number} failed with mayHaveBeenWritten false, and is in the log: ${error.name}: ${error.message}`
       }
       continue

@@ -621,7 +621,7 @@ describe('the end of a connection', () => {
     await settled()
     broker.sockets[0]!.destroy()
     expect((await failed).message).toBe(
-      'broker 1 at 127.0.0.1:9092 closed the connection with 1 requests unanswered',
+      'broker 1 at 127.0.0.1:9092 closed the connection with 1 requests unanswered, as the first ones: perhaps this listener expects SASL',
     )
     expect((await failed).retriable).toBe(true)
     await one.closed

@@ -1,9 +1,9 @@
 /** PLAIN (RFC 4616): user name and password as they are. */
 import { AuthenticationError } from '../../errors.js'
-import type { SaslMechanism, SaslPlain } from '../../sasl-option.js'
+import type { SaslMechanism, SaslPassword } from '../../sasl-option.js'
 import { readText, type ReadCredentials } from './credentials.js'
 
-export function plain({ mechanism, username, password }: SaslPlain, read: ReadCredentials): SaslMechanism {
+export function plain({ mechanism, username, password }: SaslPassword, read: ReadCredentials): SaslMechanism {
   return {
     mechanism,
     authenticate: async (step) => {

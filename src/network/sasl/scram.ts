@@ -5,7 +5,7 @@
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { AuthenticationError } from '../../errors.js'
-import type { SaslMechanism, SaslScram } from '../../sasl-option.js'
+import type { SaslMechanism, SaslPassword } from '../../sasl-option.js'
 import { readText, type ReadCredentials } from './credentials.js'
 import { saslprep } from './saslprep.js'
 
@@ -21,7 +21,7 @@ const NONCE_BYTES = 24
 /** Channel binding is neither used nor wanted. */
 const GS2_HEADER = 'n,,'
 
-export function scram({ mechanism, username, password }: SaslScram, read: ReadCredentials): SaslMechanism {
+export function scram({ mechanism, username, password }: SaslPassword, read: ReadCredentials): SaslMechanism {
   const hash = mechanism === 'SCRAM-SHA-256' ? 'sha256' : 'sha512'
   const hmac = (key: Uint8Array, text: string): Buffer => createHmac(hash, key).update(text).digest()
 
