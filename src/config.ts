@@ -63,7 +63,7 @@ interface Rule {
 }
 
 /** Mechanisms that send what proves the identity as it is. */
-const READABLE_MECHANISMS = ['PLAIN', 'OAUTHBEARER', 'AWS_MSK_IAM']
+const READABLE_MECHANISMS = new Set(['PLAIN', 'OAUTHBEARER', 'AWS_MSK_IAM'])
 
 const rules: readonly Rule[] = [
   {
@@ -157,7 +157,7 @@ const rules: readonly Rule[] = [
       if (sasl === undefined && isAuthenticated) problems.push(`securityProtocol ${protocol} needs sasl`)
       if (isSecure) config.ssl ??= () => ({})
       const mechanism = sasl?.().mechanism ?? ''
-      if (!isSecure && READABLE_MECHANISMS.includes(mechanism)) {
+      if (!isSecure && READABLE_MECHANISMS.has(mechanism)) {
         warnings.push(
           `${mechanism} over ${protocol} shows the credentials to everybody on the way; use SASL_SSL`,
         )

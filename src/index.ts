@@ -26,6 +26,7 @@ export {
   oidcClientCredentials,
   type OidcClientCredentialsOptions,
 } from './network/sasl/oidc-client-credentials.js'
+export type { Codec, Codecs, CompressionType } from './codec.js'
 export type { Logger } from './logger.js'
 export type { ProducerInterceptor } from './interceptor.js'
 export type { ProducerMetrics } from './metrics.js'

@@ -72,13 +72,13 @@ function securityProtocol(kafkaName: string): Option<SecurityProtocol> {
   }
 }
 
-const CODECS = ['gzip', 'snappy', 'lz4', 'zstd']
+const CODECS = new Set(['gzip', 'snappy', 'lz4', 'zstd'])
 
 /** An object whose names are compression types and whose values can compress. */
 function areCodecs(given: unknown): boolean {
   if (typeof given !== 'object' || given === null) return false
   return Object.entries(given).every(
-    ([type, codec]) => CODECS.includes(type) && (codec === undefined || hasMethods(codec, ['compress'], 1)),
+    ([type, codec]) => CODECS.has(type) && (codec === undefined || hasMethods(codec, ['compress'], 1)),
   )
 }
 

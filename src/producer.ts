@@ -9,6 +9,8 @@ import type { TopicChange } from './network/metadata.js'
 import { saslLogin } from './network/sasl.js'
 import { tlsConnect } from './network/tls.js'
 import type { Partitioner } from './partitioner.js'
+import { GetTelemetrySubscriptions, ZERO_UUID } from './protocol/apis.js'
+import { brokerError } from './protocol/error-codes.js'
 import { BatchCompression } from './producer/batch-compression.js'
 import { SenderCounters } from './producer/counters.js'
 import type { CompletionObserver } from './producer/producer-batch.js'
@@ -81,6 +83,7 @@ export class Producer<K = Payload, V = Payload> {
   readonly #types: RecordTypes
   readonly #metadataWaiters = new Set<(error?: KafkaError) => void>()
   #recordErrors = 0
+  #clientInstanceId: string | null = null
   /** Why nothing can be sent any more. */
   #refusal: KafkaError | null = null
   #closing: Promise<number> | null = null
@@ -169,7 +172,7 @@ export class Producer<K = Payload, V = Payload> {
     for (;;) {
       this.#throwIfRefused()
       try {
-        await this.#within(deadline, this.#cluster.anyConnection())
+        await this.#within(deadline, this.#cluster.anyConnection(), () => this.#unreachable(undefined))
         return
       } catch (error) {
         if (!(error instanceof KafkaError) || !error.retriable) throw error
@@ -256,7 +259,7 @@ export class Producer<K = Payload, V = Payload> {
     if (metadata.topic(topic) === undefined) this.#cluster.requestMetadataUpdate(topic)
     while (metadata.topic(topic) === undefined) {
       if (this.#seams.clock.now() >= deadline) throw this.#unreachable(metadata.topicError(topic))
-      await this.#within(deadline, this.#nextMetadata())
+      await this.#within(deadline, this.#nextMetadata(), () => this.#unreachable(undefined))
       this.#throwIfRefused()
       const error = metadata.topicError(topic)
       if (error?.retriable === false) throw error
@@ -270,6 +273,25 @@ export class Producer<K = Payload, V = Payload> {
         leaderEpoch,
       }
     })
+  }
+
+  /**
+   * The id that the cluster gave this client for its metrics, as text with dashes (KIP-714, Kafka 3.7). Asks for it once,
+   * for at most `timeoutMs` (TimeoutError). Brokers without a receiver of client metrics do not have it:
+   * UnsupportedVersionError.
+   */
+  async clientInstanceId(timeoutMs: number): Promise<string> {
+    this.#throwIfRefused()
+    if (this.#clientInstanceId === null) {
+      const deadline = this.#seams.clock.now() + timeoutMs
+      const late = (): KafkaError => new TimeoutError(`no client instance id within ${timeoutMs} ms`)
+      const connection = await this.#within(deadline, this.#cluster.anyConnection(), late)
+      const asked = connection.request(GetTelemetrySubscriptions, { clientInstanceId: ZERO_UUID })
+      const { clientInstanceId, errorCode } = await this.#within(deadline, asked, late)
+      if (errorCode !== 0) throw brokerError(errorCode, 'GetTelemetrySubscriptions')
+      this.#clientInstanceId = clientInstanceId
+    }
+    return this.#clientInstanceId
   }
 
   /** Counts and gauges at this moment. */
@@ -413,13 +435,11 @@ export class Producer<K = Payload, V = Payload> {
     })
   }
 
-  /** The promise's outcome, or a TimeoutError when the time is over first. */
-  #within<T>(deadline: number, promise: Promise<T>): Promise<T> {
+  /** The promise's outcome, or an error when the time is over first. */
+  #within<T>(deadline: number, promise: Promise<T>, late: () => KafkaError): Promise<T> {
     const { clock } = this.#seams
     return new Promise((resolve, reject) => {
-      const timer = clock.setTimer(Math.max(0, deadline - clock.now()), () =>
-        reject(this.#unreachable(undefined)),
-      )
+      const timer = clock.setTimer(Math.max(0, deadline - clock.now()), () => reject(late()))
       promise.then(resolve, reject).finally(() => timer.cancel())
     })
   }

@@ -117,13 +117,13 @@ function saslProblem(given: unknown): string | undefined {
   const options = given as Readonly<Record<string, unknown>>
   const { mechanism } = options as { readonly mechanism?: unknown }
   const names = Object.keys(needs).join(', ')
-  if (typeof mechanism !== 'string' || mechanism === '') return `.mechanism must be one of ${names}`
+  if (typeof mechanism !== 'string' || mechanism === '') return `needs a mechanism: one of ${names}`
   if (options['authenticate'] !== undefined) {
-    return typeof options['authenticate'] === 'function' ? undefined : '.authenticate must be a function'
+    return typeof options['authenticate'] === 'function' ? undefined : 'needs authenticate to be a function'
   }
   const needed = Object.hasOwn(needs, mechanism) ? needs[mechanism]! : undefined
   if (needed === undefined) {
-    return `.mechanism must be one of ${names}; another one needs a function \`authenticate\` of its own`
+    return `needs a mechanism: one of ${names}; another one comes with a function authenticate`
   }
   const known = new Set(['mechanism', ...needed.map(([name]) => name)])
   for (const [name, accepts] of needed) {
@@ -132,9 +132,9 @@ function saslProblem(given: unknown): string | undefined {
     if (accepts !== 'function' && isText) continue
     if (accepts !== 'text' && typeof value === 'function') continue
     const what = wanted[accepts]
-    return `.${name} must be ${what} for ${mechanism}`
+    return `needs ${name} for ${mechanism}: ${what}`
   }
   // The name may be a slip with a secret behind it; the value is never shown.
   const unknown = Object.keys(options).find((name) => !known.has(name))
-  return unknown === undefined ? undefined : `.${unknown} means nothing to ${mechanism}`
+  return unknown === undefined ? undefined : `has ${unknown}, which means nothing to ${mechanism}`
 }

@@ -98,7 +98,9 @@ function keysOf(text: Text, problems: string[]): Part {
   const passphrase = password === '' ? {} : { passphrase: password }
   if (type === 'PKCS12' && file !== '') return () => ({ pfx: readFileSync(file), ...passphrase })
   if (type !== 'PEM') {
-    problems.push('ssl.keystore.type must be PEM or PKCS12: Node reads no JKS (keytool -importkeystore converts one)')
+    problems.push(
+      'ssl.keystore.type must be PEM or PKCS12: Node reads no JKS (keytool -importkeystore converts one)',
+    )
     return () => ({})
   }
   if (file === '' && (key === '' || cert === '')) {
@@ -125,7 +127,8 @@ export function saslFromProperties(settings: Settings, problems: string[]): Sasl
     'sasl.login.callback.handler.class',
     'sasl.login.class',
   ]) {
-    if (settings.get(name)?.trim()) problems.push(`${name} names a Java class; leave it out and give sasl in code`)
+    if (settings.get(name)?.trim())
+      problems.push(`${name} names a Java class; leave it out and give sasl in code`)
   }
   const mechanism = settings.get('sasl.mechanism')?.trim() ?? 'GSSAPI'
   if (mechanism === 'OAUTHBEARER') {
@@ -133,12 +136,16 @@ export function saslFromProperties(settings: Settings, problems: string[]): Sasl
     return undefined
   }
   if (mechanism !== 'PLAIN' && mechanism !== 'SCRAM-SHA-256' && mechanism !== 'SCRAM-SHA-512') {
-    problems.push('sasl.mechanism must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; give sasl in code for another')
+    problems.push(
+      'sasl.mechanism must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; give sasl in code for another',
+    )
     return undefined
   }
   const jaas = parseJaas(settings.get('sasl.jaas.config') ?? '')
   if (jaas === undefined) {
-    problems.push('sasl.jaas.config must be one login module: <class> required username="..." password="...";')
+    problems.push(
+      'sasl.jaas.config must be one login module: <class> required username="..." password="...";',
+    )
     return undefined
   }
   if (MODULES.get(jaas.module)?.includes(mechanism) !== true) {
@@ -154,7 +161,8 @@ export function saslFromProperties(settings: Settings, problems: string[]): Sasl
     problems.push('sasl.jaas.config has tokenauth: delegation tokens have no counterpart')
     return undefined
   }
-  return { mechanism, username, password }
+  // A function, so that a dump of the config shows none of it.
+  return { mechanism, username, password: () => password }
 }
 
 const OPTION = /\s+([\w.]+)\s*=\s*(?:"((?:[^"\\]|\\[^])*)"|'((?:[^'\\]|\\[^])*)'|([^\s;"']+))/y

@@ -200,7 +200,7 @@ test('what means nothing here, or nothing without TLS and SASL, is ignored', () 
     ssl.truststore.password=hunter2
     sasl.jaas.config=hunter2
   `)
-  expect(config).toEqual({ bootstrapServers: 'a:1' })
+  expect(config).toEqual({ bootstrapServers: 'a:1', securityProtocol: 'PLAINTEXT' })
 })
 
 test('an unknown name is an error with the nearest known one, and its value is not shown', () => {

@@ -75,6 +75,9 @@ test('the defaults are those of the Java client 4.2', () => {
     valueSerializer: undefined,
     interceptors: [],
     logger,
+    securityProtocol: 'PLAINTEXT',
+    ssl: undefined,
+    sasl: undefined,
     socketMaxResponseBytes: 16777216,
   })
 })

@@ -4,8 +4,10 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 import path from 'node:path'
+import { createServer } from 'node:tls'
 import { TestCluster } from 'kafka-producer/testing'
 import { afterEach, describe, expect, test } from 'vitest'
 
@@ -77,6 +79,7 @@ describe('examples', { timeout: 60_000 }, () => {
       'delivery-semantics.ts',
       'demo.ts',
       'order-service.ts',
+      'sasl-tls.ts',
       'test-your-service.ts',
     ])
   })
@@ -153,6 +156,28 @@ describe('examples', { timeout: 60_000 }, () => {
     expect(stdout).toMatch(/^at least once +20 +20 +22 +0 +2 +doubled: payment-8, payment-17$/m)
     expect(stdout).toMatch(/^exactly once +20 +20 +20 +0 +0 *$/m)
     expect(code).toBe(0)
+  })
+
+  test('the example of TLS and SASL says what is missing, and why it is refused', async () => {
+    const missing = await new Example('sasl-tls.js', { KAFKA_BOOTSTRAP: 'localhost:1' }).exit()
+    expect(missing.stderr).toMatch(/^KAFKA_CA is missing/)
+    expect(missing.code).toBe(2)
+
+    const pem = (name: string): string => path.join(__dirname, 'fixtures/tls', `${name}.pem`)
+    const server = createServer({ cert: readFileSync(pem('elsewhere')), key: readFileSync(pem('key')) })
+    server.on('tlsClientError', () => {})
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const { code, stderr } = await new Example('sasl-tls.js', {
+      KAFKA_BOOTSTRAP: `localhost:${port}`,
+      KAFKA_CA: pem('ca'),
+      KAFKA_USERNAME: 'orders',
+      KAFKA_PASSWORD_FILE: pem('key'),
+    }).exit()
+    server.close()
+    expect(stderr).toMatch(/^refused: .*has a certificate for another host/m)
+    expect(code).toBe(1)
   })
 
   test('the test of a service passes', async () => {

@@ -229,6 +229,26 @@ export const SaslAuthenticate = api({
   },
 })
 
+/** The metrics that a cluster wants from its clients, and the id that it gives to this one (KIP-714). */
+export const GetTelemetrySubscriptions = api({
+  name: 'GetTelemetrySubscriptions',
+  key: 71,
+  versions: [0, 0],
+  flexibleFrom: 0,
+  request: { clientInstanceId: uuid },
+  response: {
+    throttleTimeMs: int32,
+    errorCode: int16,
+    clientInstanceId: uuid,
+    subscriptionId: int32,
+    acceptedCompressionTypes: array(int8),
+    pushIntervalMs: int32,
+    telemetryMaxBytes: int32,
+    deltaTemporality: boolean,
+    requestedMetrics: array(string),
+  },
+})
+
 /** All of them, in the order of their keys. */
 export const apis: readonly Api<unknown, unknown>[] = [
   Produce,
@@ -238,4 +258,5 @@ export const apis: readonly Api<unknown, unknown>[] = [
   ApiVersions,
   InitProducerId,
   SaslAuthenticate,
+  GetTelemetrySubscriptions,
 ]

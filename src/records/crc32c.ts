@@ -2,6 +2,7 @@
  * CRC-32C (Castagnoli), the checksum of record batches; another polynomial than zlib's crc32. @node-rs/crc32, an
  * optional peer, is taken where it is installed and runs: native code, three to five times as fast.
  */
+import type * as NodeRs from '@node-rs/crc32'
 import { buf } from 'crc-32/crc32c.js'
 
 type Checksum = (bytes: Uint8Array) => number
@@ -23,7 +24,7 @@ const slow: Checksum = (bytes) => buf(bytes, 0) >>> 0
 
 function native(): Checksum | undefined {
   try {
-    const { crc32c } = require('@node-rs/crc32') as typeof import('@node-rs/crc32')
+    const { crc32c } = require('@node-rs/crc32') as typeof NodeRs
     return (bytes) => crc32c(bytes)
   } catch {
     return undefined // not installed, or not for this platform: the checksum is the same either way

@@ -5,7 +5,6 @@
  */
 import { crc32c } from '../records/crc32c.js'
 import {
-  BATCH_OVERHEAD_BYTES,
   batchEnd,
   checkBatchCounts,
   readBatchHeader,

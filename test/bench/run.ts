@@ -3,12 +3,19 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Options, Scenario } from './bench.js'
 import { compileJava, missing, type LoopName, type PeerName } from './contenders.js'
+import { compressionScenario } from './scenarios/compression.js'
 import { keyedScenario } from './scenarios/keyed.js'
 import { memoryScenario } from './scenarios/memory.js'
 import { startupScenario } from './scenarios/startup.js'
 import { throughputScenario } from './scenarios/throughput.js'
 
-const scenarios: readonly Scenario[] = [throughputScenario, keyedScenario, startupScenario, memoryScenario]
+const scenarios: readonly Scenario[] = [
+  throughputScenario,
+  keyedScenario,
+  startupScenario,
+  memoryScenario,
+  compressionScenario,
+]
 const peerNames: readonly PeerName[] = ['java', 'kafkajs', 'platformatic']
 const loopNames: readonly LoopName[] = ['lean', 'task']
 

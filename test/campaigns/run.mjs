@@ -1,4 +1,4 @@
-// The campaigns' command: `npm run campaign -- cut|chaos|stall [options]` runs one of the tests in this folder at a size
+// The campaigns' command: `npm run campaign -- cut|chaos|stall|fuzz [options]` runs one of the tests in this folder at a size
 // that a test run has no time for. The options go to the test as environment variables; see campaign.ts.
 import { spawn } from 'node:child_process'
 import path from 'node:path'
@@ -18,6 +18,10 @@ const campaigns = {
     file: 'stall.test.ts',
     text: 'full speed against a sink that stalls for seconds; memory must stay flat',
   },
+  fuzz: {
+    file: 'fuzz-responses.test.ts',
+    text: 'mutated and random answers through every decoder and through a connection',
+  },
 }
 /** The titles of the tests, by target. */
 const targets = { test: 'on the test cluster', kafka: 'on Kafka', both: '' }
@@ -28,7 +32,7 @@ ${Object.entries(campaigns)
   .join('\n')}
 
   --seed N        where the dice start; the same seed gives the same schedule (1)
-  --runs N        cut: how many runs (1000)
+  --runs N        cut, fuzz: how many runs (1000)
   --first N       cut: number of the first run (0); with --runs 1 it repeats one run
   --target NAME   cut: test, kafka or both (both)
   --records N     chaos: how many records at least (100000)

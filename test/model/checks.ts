@@ -35,6 +35,7 @@ interface Lies {
 function liesIn(journal: readonly ReceivedRequest[]): Lies {
   const appended = new Set<string>()
   const denied = new Set<string>()
+  const denials: [identity: string, place: string][] = []
   const duplicates = new Map<string, number>()
   for (const { batches, fault } of journal) {
     const forced = typeof fault === 'object' && 'error' in fault ? fault.error : undefined
@@ -51,9 +52,11 @@ function liesIn(journal: readonly ReceivedRequest[]): Lies {
         // A partition that has nothing of the producer takes any sequence next, so the producer has to know whether it has.
         if (!appended.has(producer)) denied.add(place)
       }
-      if (DENIES_APPEND.has(outcome) && appended.has(identity)) denied.add(place)
+      if (DENIES_APPEND.has(outcome)) denials.push([identity, place])
     }
   }
+  // Also what an earlier attempt, which was still under way when a later one was denied, has brought since.
+  for (const [identity, place] of denials) if (appended.has(identity)) denied.add(place)
   return { denied, duplicates }
 }
 
@@ -75,6 +78,8 @@ function* delivery(run: Run, lies: Lies): Generator<string> {
   for (const { number, topic, error, metadata, settlements } of run.sent) {
     if (settlements === 0) continue
     if (error !== null) {
+      if (error.code === 'DUPLICATE_SEQUENCE_NUMBER')
+        yield `record ${number} failed because the broker has it: ${error.message}`
       const place = everywhere.get(number)
       if (!error.mayHaveBeenWritten && place !== undefined && !lies.denied.has(place)) {
         yield `record ${number} failed with mayHaveBeenWritten false, and is in the log: ${error.name}: ${error.message}`

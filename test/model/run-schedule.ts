@@ -224,7 +224,8 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
   close(schedule.closeTimeoutMs)
   const limit = time.now + deliveryTimeoutOf(schedule.producer) + 1
   const isClosed = await time.run(() => closes.every(({ endedAt }) => endedAt !== -1), limit)
-  if (!isClosed) problems.push(`close has not ended ${limit - closes.at(-1)!.calledAt} ms after it was called`)
+  if (!isClosed)
+    problems.push(`close has not ended ${limit - closes.at(-1)!.calledAt} ms after it was called`)
   const left = { timers: clock.timers, sockets: world.openSockets }
   const metrics = producer.metrics()
 

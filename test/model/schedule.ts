@@ -92,10 +92,10 @@ const orNull = <T>(arbitrary: fc.Arbitrary<T>, nullsIn: number): fc.Arbitrary<T 
   fc.option(arbitrary, { freq: nullsIn, nil: null })
 
 const topicPlan: fc.Arbitrary<TopicPlan> = fc.record({
-  partitions: fc.integer({ min: 1, max: 3 }),
+  partitions: fc.constantFrom(1, 1, 1, 2, 3),
   replicas: fc.integer({ min: 1, max: 3 }),
-  minInsyncReplicas: fc.integer({ min: 1, max: 2 }),
-  maxMessageBytes: fc.constantFrom(1_048_588, 1_048_588, 400, 180),
+  minInsyncReplicas: fc.constantFrom(1, 1, 1, 2),
+  maxMessageBytes: fc.constantFrom(1_048_588, 1_048_588, 1_048_588, 1_048_588, 400, 180),
 })
 
 const producerPlan: fc.Arbitrary<ProducerPlan> = fc.record({
@@ -105,13 +105,13 @@ const producerPlan: fc.Arbitrary<ProducerPlan> = fc.record({
   ),
   maxInFlight: fc.constantFrom(5, 5, 4, 3, 2, 1),
   lingerMs: fc.constantFrom(0, 0, 5, 40),
-  batchSize: fc.constantFrom(1, 130, 300, 16_384),
-  bufferMemory: fc.constantFrom(33_554_432, 33_554_432, 20_000, 2000, 700),
-  maxRequestSize: fc.constantFrom(1_048_576, 1_048_576, 500),
+  batchSize: fc.constantFrom(1, 1, 130, 130, 300, 16_384),
+  bufferMemory: fc.constantFrom(33_554_432, 33_554_432, 33_554_432, 20_000, 20_000, 2000, 700),
+  maxRequestSize: fc.constantFrom(1_048_576, 1_048_576, 1_048_576, 500),
   retries: fc.constantFrom(2_147_483_647, 2_147_483_647, 2_147_483_647, 3, 1),
   requestTimeoutMs: fc.constantFrom(50, 200, 1000),
-  deliverySlackMs: fc.constantFrom(0, 100, 500, 5000, 20_000),
-  maxBlockMs: fc.constantFrom(0, 60, 1000, 60_000),
+  deliverySlackMs: fc.constantFrom(0, 100, 500, 2000, 5000, 20_000, 20_000),
+  maxBlockMs: fc.constantFrom(60_000, 60_000, 60_000, 1000, 60, 0),
   // Not 0: a partition without a leader is asked about without a pause then, and time never gets to move.
   retryBackoffMs: fc.constantFrom(5, 20, 100),
   metadataMaxAgeMs: fc.constantFrom(100, 1000, 300_000),
@@ -135,6 +135,10 @@ const sequenceErrors = [
 
 const produceError = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom<string | number>(...sequenceErrors) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom<string | number>('REQUEST_TIMED_OUT', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND'),
+  },
   { weight: 4, arbitrary: fc.constantFrom<string | number>(...retriable) },
   { weight: 3, arbitrary: fc.constantFrom<string | number>(...survivable, 999) },
 )
@@ -197,7 +201,10 @@ const send = fc.record({
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 30, arbitrary: send },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('turns' as const), count: fc.integer({ min: 1, max: 6 }) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: fc.constant('turns' as const), count: fc.integer({ min: 1, max: 6 }) }),
+  },
   {
     weight: 14,
     arbitrary: fc.record({
@@ -209,7 +216,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: faultOn('Produce', mishap) },
   { weight: 9, arbitrary: faultOn('Produce', error(produceError)) },
   { weight: 2, arbitrary: faultOn('Metadata', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
-  { weight: 1, arbitrary: faultOn('Metadata', error(fc.constantFrom('TOPIC_AUTHORIZATION_FAILED', 'REBOOTSTRAP_REQUIRED'))) },
+  {
+    weight: 1,
+    arbitrary: faultOn(
+      'Metadata',
+      error(fc.constantFrom('TOPIC_AUTHORIZATION_FAILED', 'REBOOTSTRAP_REQUIRED')),
+    ),
+  },
   { weight: 2, arbitrary: faultOn('InitProducerId', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
   { weight: 1, arbitrary: faultOn('ApiVersions', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
   {

@@ -19,7 +19,12 @@ export class World {
   readonly #silent = new Set<number>()
   #undoFaults: (() => void)[] = []
 
-  private constructor(time: VirtualTime, schedule: Schedule, cluster: TestCluster, topics: readonly string[]) {
+  private constructor(
+    time: VirtualTime,
+    schedule: Schedule,
+    cluster: TestCluster,
+    topics: readonly string[],
+  ) {
     this.#time = time
     this.#schedule = schedule
     this.cluster = cluster

@@ -1,4 +1,5 @@
 /** SASL against a broker that follows a script: what goes over the wire, and what a hostile one gets. */
+import assert from 'node:assert/strict'
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -30,7 +31,7 @@ afterEach(async () => {
   one.close()
   await one.closed
   await settled()
-  expect(clock.foregroundTimers).toBe(0)
+  assert.equal(clock.foregroundTimers, 0, 'timers that are left')
 })
 
 function connect(sasl: SaslOptions): Connection {

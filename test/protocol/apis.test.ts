@@ -7,6 +7,7 @@ import {
   apis,
   ApiVersions,
   FindCoordinator,
+  GetTelemetrySubscriptions,
   InitProducerId,
   Metadata,
   Produce,
@@ -111,7 +112,7 @@ function asJson(value: unknown, name = ''): Json {
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(Object.entries(value).map(([field, each]) => [field, asJson(each, field)]))
   }
-  if (name === 'topicId')
+  if (name === 'topicId' || name === 'clientInstanceId')
     return Buffer.from((value as string).replaceAll('-', ''), 'hex').toString('base64url')
   return value as Json
 }
@@ -312,6 +313,17 @@ describe('a message of our own', () => {
       producerId: from(version, 3, int64, -1n),
       producerEpoch: from(version, 3, int16, -1),
     })
+  const telemetrySubscriptions: fc.Arbitrary<ResponseOf<typeof GetTelemetrySubscriptions>> = fc.record({
+    throttleTimeMs: int32,
+    errorCode: int16,
+    clientInstanceId: uuid,
+    subscriptionId: int32,
+    acceptedCompressionTypes: list(fc.integer({ min: -128, max: 127 })),
+    pushIntervalMs: int32,
+    telemetryMaxBytes: int32,
+    deltaTemporality: fc.boolean(),
+    requestedMetrics: list(text),
+  })
   const initProducerIdResponse: fc.Arbitrary<ResponseOf<typeof InitProducerId>> = fc.record({
     throttleTimeMs: int32,
     errorCode: int16,
@@ -340,6 +352,11 @@ describe('a message of our own', () => {
     { api: FindCoordinator, request: findCoordinatorRequest, response: () => findCoordinatorResponse },
     { api: ApiVersions, request: () => apiVersionsRequest, response: () => apiVersionsResponse },
     { api: InitProducerId, request: initProducerIdRequest, response: () => initProducerIdResponse },
+    {
+      api: GetTelemetrySubscriptions,
+      request: () => fc.record({ clientInstanceId: uuid }),
+      response: () => telemetrySubscriptions,
+    },
     { api: SaslHandshake, request: () => saslHandshakeRequest, response: () => saslHandshakeResponse },
     {
       api: SaslAuthenticate,

@@ -93,7 +93,7 @@ describe.each(everyEngine)('$type by $name', ({ type, engine }) => {
 
   test('a result stays what it is while later batches are compressed', async () => {
     const batches = Array.from({ length: 12 }, (_, i) => sample('json', 1000 + 13_000 * i, i))
-    const results = await Promise.all(batches.map((bytes) => compress(bytes, level)))
+    const results = await Promise.all(batches.map(async (bytes) => compress(bytes, level)))
     for (const [i, compressed] of results.entries()) {
       const { length } = batches[i]!
       expect(Buffer.from(decode(type, compressed, length)).equals(batches[i]!)).toBe(true)

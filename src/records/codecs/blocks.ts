@@ -20,9 +20,8 @@ export function compressBlocks(
   }
   const compressed: (Uint8Array | Promise<Uint8Array>)[] = []
   for (const block of blocks) compressed.push(compressBlock(block, blocks.length === 1))
-  return areThere(compressed)
-    ? frame(blocks, compressed)
-    : Promise.all(compressed).then((there) => frame(blocks, there))
+  if (areThere(compressed)) return frame(blocks, compressed)
+  return Promise.all(compressed.map((block) => Promise.resolve(block))).then((there) => frame(blocks, there))
 }
 
 function areThere(results: readonly (Uint8Array | Promise<Uint8Array>)[]): results is readonly Uint8Array[] {

@@ -1,4 +1,5 @@
 /** Reads LZ4 frames, for the test broker: what Kafka's Java client accepts, and refuses what it refuses. */
+import type * as Lz4js from 'lz4js'
 
 const MAGIC = 0x184d_2204
 const INDEPENDENT = 0x20
@@ -8,7 +9,7 @@ const CONTENT_CHECKSUM = 0x04
 const STORED = 0x8000_0000
 
 export function readLz4Frame(bytes: Uint8Array): Uint8Array {
-  const { decompressBlock } = require('lz4js') as typeof import('lz4js')
+  const { decompressBlock } = require('lz4js') as typeof Lz4js
   const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (frame.length < 7 || frame.readUInt32LE(0) !== MAGIC) throw new Error('no LZ4 frame')
   const flags = frame[4]!

@@ -6,6 +6,8 @@
  *   7 blocks: length u32, little-endian, its highest bit set where the block is stored as it is, then the block
  *     end mark: length 0
  */
+import type * as Lz4Napi from 'lz4-napi'
+import type * as Lz4js from 'lz4js'
 import { compressBlocks, type CompressBlock } from './blocks.js'
 
 const HEADER = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82] // version 1, independent; 64 KiB; xxh32 of those two
@@ -39,7 +41,7 @@ function frameOf(blocks: readonly Uint8Array[], compressed: readonly Uint8Array[
 
 /** lz4js, with one hash table and one buffer for all blocks. */
 export function lz4js(): CompressBlock {
-  const { compressBlock } = require('lz4js') as typeof import('lz4js')
+  const { compressBlock } = require('lz4js') as typeof Lz4js
   // Positions in a block fit 16 bits, and half the table is cleared and cached in half the time.
   const positions = new Uint16Array(65_536)
   const target = new Uint8Array(BLOCK_BYTES + Math.ceil(BLOCK_BYTES / 255) + 16)
@@ -52,10 +54,14 @@ export function lz4js(): CompressBlock {
 
 /** lz4-napi, an optional peer: native code, and on the thread pool where a batch has several blocks. */
 export function lz4Napi(): CompressBlock {
-  const { compress, compressSync } = require('lz4-napi') as typeof import('lz4-napi')
-  // It puts the length of what it was given before the block.
-  const bare = (sized: Uint8Array): Uint8Array => sized.subarray(4)
-  return (block, isOnly) => (isOnly ? bare(compressSync(block as Buffer)) : compress(block).then(bare))
+  const { compress, compressSync } = require('lz4-napi') as typeof Lz4Napi
+  return (block, isOnly) =>
+    isOnly ? bareBlock(compressSync(block as Buffer)) : compress(block).then(bareBlock)
+}
+
+/** lz4-napi puts the length of what it was given before the block. */
+function bareBlock(sized: Uint8Array): Uint8Array {
+  return sized.subarray(4)
 }
 
 /**

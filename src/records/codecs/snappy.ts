@@ -4,6 +4,9 @@
  *
  *   0 magic 82 'SNAPPY' 00 | 8 version i32 1 | 12 least version i32 1 | 16 blocks: length i32, then the block
  */
+import type * as Snappy from 'snappy'
+import type * as Snappyjs from 'snappyjs'
+import type * as SnappyCompressors from 'snappyjs/snappy_compressor.js'
 import { compressBlocks, type CompressBlock } from './blocks.js'
 
 const HEADER = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]
@@ -32,8 +35,7 @@ function frameOf(_blocks: readonly Uint8Array[], compressed: readonly Uint8Array
 
 /** snappyjs; its compressor is used without the `compress` around it, which allocates the worst case each time. */
 export function snappyjs(): CompressBlock {
-  const { SnappyCompressor } =
-    require('snappyjs/snappy_compressor.js') as typeof import('snappyjs/snappy_compressor.js')
+  const { SnappyCompressor } = require('snappyjs/snappy_compressor.js') as typeof SnappyCompressors
   const compressor = new SnappyCompressor(new Uint8Array(0))
   const target = new Uint8Array(32 + BLOCK_BYTES + Math.ceil(BLOCK_BYTES / 6))
   return (block) => {
@@ -44,13 +46,13 @@ export function snappyjs(): CompressBlock {
 
 /** snappy, an optional peer: native code, and on the thread pool where a batch has several blocks. */
 export function snappyNative(): CompressBlock {
-  const { compress, compressSync } = require('snappy') as typeof import('snappy')
+  const { compress, compressSync } = require('snappy') as typeof Snappy
   return (block, isOnly) => (isOnly ? compressSync(block) : compress(block))
 }
 
 /** Reads the xerial framing, and a raw stream too, as the Java client does. */
 export function readSnappy(bytes: Uint8Array): Uint8Array {
-  const { uncompress } = require('snappyjs') as typeof import('snappyjs')
+  const { uncompress } = require('snappyjs') as typeof Snappyjs
   const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (!HEADER.slice(0, 8).every((byte, i) => frame[i] === byte)) return uncompress(frame)
   const blocks: Uint8Array[] = []

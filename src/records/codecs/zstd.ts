@@ -4,7 +4,7 @@
  * the frame says it, and its window is no larger.
  */
 import zlib from 'node:zlib'
-import type { Binding } from 'zstd-codec/lib/module.js'
+import type * as Zstd from 'zstd-codec/lib/module.js'
 
 export type Compress = (bytes: Uint8Array, level: number) => Uint8Array | Promise<Uint8Array>
 
@@ -60,12 +60,12 @@ const HIGH_LEVEL_FRAME_BYTES = 256 * 1024
 
 /** The one instance of zstd-codec in this process. Its buffers are used again: what is in them is copied out. */
 class ZstdCodec {
-  readonly #binding: Binding
-  readonly #codec: InstanceType<Binding['ZstdCodec']>
-  readonly #source: InstanceType<Binding['VectorU8']>
-  readonly #target: InstanceType<Binding['VectorU8']>
+  readonly #binding: Zstd.Binding
+  readonly #codec: InstanceType<Zstd.Binding['ZstdCodec']>
+  readonly #source: InstanceType<Zstd.Binding['VectorU8']>
+  readonly #target: InstanceType<Zstd.Binding['VectorU8']>
 
-  constructor(binding: Binding) {
+  constructor(binding: Zstd.Binding) {
     this.#binding = binding
     this.#codec = new binding.ZstdCodec()
     this.#source = new binding.VectorU8()
@@ -111,7 +111,7 @@ let starting: Promise<ZstdCodec> | undefined
 
 function start(): Promise<ZstdCodec> {
   starting ??= new Promise((resolve) => {
-    const { run } = require('zstd-codec/lib/module.js') as typeof import('zstd-codec/lib/module.js')
+    const { run } = require('zstd-codec/lib/module.js') as typeof Zstd
     run((binding) => {
       started = new ZstdCodec(binding)
       resolve(started)

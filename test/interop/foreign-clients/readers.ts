@@ -80,7 +80,7 @@ const kafkaOfOld: Reader = {
     }
     fs.mkdirSync(oldClasses, { recursive: true })
     const programs = ['Consume.java', 'ReadToEnd.java'].map((file) => path.join(javaSources, file))
-    await run(compileCommand(OLD_KAFKA, programs, oldClasses) as [string, ...string[]])
+    await run(compileCommand(OLD_KAFKA, programs, oldClasses))
   },
   async read(kafka, { name }) {
     const records: ReadBack[] = []

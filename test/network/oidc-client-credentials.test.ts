@@ -1,0 +1,185 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { inspect } from 'node:util'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { AuthenticationError, ConnectionError } from '../../src/errors.js'
+import { awsMskIam } from '../../src/network/sasl/aws-msk-iam.js'
+import { oidcClientCredentials } from '../../src/network/sasl/oidc-client-credentials.js'
+
+const SECRET = 's3cret-of-the-client'
+
+let server: Server
+let tokenEndpoint: string
+let asked: { headers: IncomingMessage['headers']; body: string }[]
+let answer: (response: ServerResponse) => void
+const now = vi.spyOn(Date, 'now')
+
+beforeEach(async () => {
+  asked = []
+  now.mockReturnValue(1_000_000)
+  server = createServer((request, response) => {
+    let body = ''
+    request.setEncoding('utf8').on('data', (text: string) => (body += text))
+    request.on('end', () => {
+      asked.push({ headers: request.headers, body })
+      answer(response)
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  tokenEndpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`
+})
+
+afterEach(async () => {
+  now.mockReset()
+  server.closeAllConnections()
+  server.close()
+  await once(server, 'close')
+})
+
+const provider = (more: object = {}) =>
+  oidcClientCredentials({ tokenEndpoint, clientId: 'orders', clientSecret: () => SECRET, ...more })
+
+const gives =
+  (body: object, status = 200) =>
+  (response: ServerResponse): void => {
+    response.writeHead(status).end(JSON.stringify(body))
+  }
+
+async function refusal(promise: unknown): Promise<Error> {
+  const error = await Promise.resolve(promise).then(
+    () => undefined,
+    (reason: unknown) => reason as Error,
+  )
+  expect(error).toBeInstanceOf(Error)
+  expect(inspect(error, { depth: 9 })).not.toContain(SECRET)
+  return error!
+}
+
+describe('oidcClientCredentials', () => {
+  test('asks as RFC 6749 has it', async () => {
+    answer = gives({ access_token: 'a.b.c', expires_in: 300 })
+    const token = await provider({
+      scope: 'kafka',
+      parameters: { audience: 'kafka' },
+      extensions: { logicalCluster: 'lkc-1' },
+    })()
+    expect(token).toEqual({ value: 'a.b.c', extensions: { logicalCluster: 'lkc-1' } })
+    expect(asked[0]!.headers.authorization).toBe(
+      `Basic ${Buffer.from(`orders:${SECRET}`).toString('base64')}`,
+    )
+    expect(Object.fromEntries(new URLSearchParams(asked[0]!.body))).toEqual({
+      grant_type: 'client_credentials',
+      audience: 'kafka',
+      scope: 'kafka',
+    })
+  })
+
+  test('one token serves all until 80 % of its life are over, and those who ask together ask once', async () => {
+    let count = 0
+    answer = (response) => gives({ access_token: `t${++count}`, expires_in: 300 })(response)
+    const token = provider()
+    const both = await Promise.all([token(), token()])
+    expect(both.map((one) => (one as { value: string }).value)).toEqual(['t1', 't1'])
+    now.mockReturnValue(1_000_000 + 239_000)
+    expect(await token()).toMatchObject({ value: 't1' })
+    now.mockReturnValue(1_000_000 + 241_000)
+    expect(await token()).toMatchObject({ value: 't2' })
+    expect(asked).toHaveLength(2)
+  })
+
+  test('a provider that is down does no harm while the old token lives', async () => {
+    answer = gives({ access_token: 't1', expires_in: 300 })
+    const token = provider()
+    await token()
+    answer = gives({}, 503)
+    now.mockReturnValue(1_000_000 + 290_000)
+    expect(await token()).toMatchObject({ value: 't1' })
+    now.mockReturnValue(1_000_000 + 301_000)
+    const error = await refusal(token())
+    expect(error).toBeInstanceOf(ConnectionError)
+    expect(error).toMatchObject({ retriable: true })
+    expect(error.message).toMatch(/127\.0\.0\.1:\d+ answered 503/)
+  })
+
+  test('the life of a token stands in it when the provider does not say', async () => {
+    const payload = Buffer.from(JSON.stringify({ exp: 1_000 + 100 })).toString('base64url')
+    answer = gives({ access_token: `h.${payload}.s` })
+    const token = provider()
+    await token()
+    now.mockReturnValue(1_000_000 + 79_000)
+    await token()
+    expect(asked).toHaveLength(1)
+    now.mockReturnValue(1_000_000 + 81_000)
+    await token()
+    expect(asked).toHaveLength(2)
+  })
+
+  test.each([
+    [
+      'a refusal',
+      () => gives({ error: 'invalid_client', echo: SECRET }, 401),
+      /answered 401 \(invalid_client\)/,
+    ],
+    ['a refusal with an echo', () => gives({ error: SECRET }, 400), /answered 400$/],
+    ['no token', () => gives({ token: SECRET }), /without an access_token/],
+  ])('%s is an AuthenticationError', async (_, how, words) => {
+    answer = how()
+    const error = await refusal(provider()())
+    expect(error).toBeInstanceOf(AuthenticationError)
+    expect(error.message).toMatch(words)
+  })
+
+  test('no redirect is followed, and no endless answer read', async () => {
+    answer = (response) => response.writeHead(302, { location: '/elsewhere' }).end()
+    expect(await refusal(provider()())).toBeInstanceOf(ConnectionError)
+    answer = (response) => response.end('x'.repeat(300_000))
+    expect((await refusal(provider()())).message).toMatch(/too long/)
+  })
+
+  test('an answer that does not come is a time-out', async () => {
+    answer = () => {}
+    expect((await refusal(provider({ timeoutMs: 50 })())).message).toMatch(/no answer within 50 ms/)
+  })
+
+  test('a secret goes nowhere without TLS', () => {
+    expect(() => provider({ tokenEndpoint: 'http://idp.example/token' })).toThrow(/must be https/)
+  })
+})
+
+describe('AWS_MSK_IAM', () => {
+  const sasl = { mechanism: 'AWS_MSK_IAM', region: 'eu-central-1' } as const
+  const read = <T extends string | object>(_: string, source: T | (() => T | Promise<T>)): Promise<T> =>
+    Promise.resolve(typeof source === 'function' ? (source as () => T | Promise<T>)() : source)
+
+  test("sends a token that AWS's package signed, as OAUTHBEARER", async () => {
+    const regions: string[] = []
+    const generateAuthToken = ({ region }: { region: string }) => {
+      regions.push(region)
+      return Promise.resolve({ token: 'c2lnbmVk', expiryTime: 0 })
+    }
+    const { mechanism, authenticate } = awsMskIam(sasl, read, () => ({ generateAuthToken }))
+    const said: string[] = []
+    await authenticate(
+      (message) => {
+        said.push(Buffer.from(message).toString())
+        return Promise.resolve(Buffer.alloc(0))
+      },
+      { host: 'b-1', port: 9098 },
+    )
+    expect([mechanism, said, regions]).toEqual([
+      'OAUTHBEARER',
+      ['n,,\x01auth=Bearer c2lnbmVk\x01\x01'],
+      ['eu-central-1'],
+    ])
+  })
+
+  test('says what to install when it is not there', async () => {
+    const { authenticate } = awsMskIam(sasl, read, () => {
+      throw new Error('Cannot find module')
+    })
+    const error = await refusal(authenticate(() => Promise.reject(new Error('no')), { host: 'b', port: 1 }))
+    expect(error.message).toMatch(/npm install aws-msk-iam-sasl-signer-js/)
+  })
+})
