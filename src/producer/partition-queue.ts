@@ -8,6 +8,11 @@ import type { ProducerBatch } from './producer-batch.js'
 
 export const NO_LEADER = -1
 
+/** A partition's entry in a broker's list; only the latest one of a partition counts. */
+export interface Listing {
+  readonly queue: PartitionQueue
+}
+
 export class PartitionQueue {
   readonly topic: string
   readonly partition: number
@@ -17,8 +22,8 @@ export class PartitionQueue {
   /** Requests with a batch of this partition that are unanswered, and the broker they went to. */
   onWire = 0
   onWireBroker = NO_LEADER
-  /** It stands in its leader's list of partitions with something to send. */
-  isListed = false
+  /** Its entry in its leader's list of partitions with something to send. */
+  listing: Listing | null = null
   /** When its first batch may be tried again. */
   backoff: Deadline<PartitionQueue> | null = null
   /** Ordinal of the next batch. */

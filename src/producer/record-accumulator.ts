@@ -15,7 +15,7 @@ import { BufferPool } from './buffer-pool.js'
 import { DeadlineQueue } from './deadline-queue.js'
 import { Fifo } from './fifo.js'
 import { FlushGenerations, type Generation } from './flush-generations.js'
-import { NO_LEADER, type PartitionQueue } from './partition-queue.js'
+import { NO_LEADER, type Listing, type PartitionQueue } from './partition-queue.js'
 import { ProducerBatch, type HandledPromise, type RejectPromise, type Settle } from './producer-batch.js'
 import { TopicQueues } from './topic-queues.js'
 
@@ -43,7 +43,7 @@ export interface DrainGate {
 
 /** What one broker could be sent. */
 class NodeQueue {
-  readonly ready = new Fifo<PartitionQueue>()
+  readonly ready = new Fifo<Listing>()
   /** Since when it has something to send and does not take it; Infinity while it does. */
   stalledSinceMs = Infinity
 }
@@ -207,13 +207,13 @@ export class RecordAccumulator {
 
   /** The partition's first batch may be sendable: its broker will be asked to take it. */
   markReady(queue: PartitionQueue): void {
-    if (queue.isListed || queue.head === null) return
+    if (queue.listing !== null || queue.head === null) return
     if (queue.leader === NO_LEADER) {
       this.#leaderless.add(queue)
       return
     }
-    queue.isListed = true
-    this.#node(queue.leader).ready.push(queue)
+    queue.listing = { queue }
+    this.#node(queue.leader).ready.push(queue.listing)
     this.onChange()
   }
 
@@ -241,7 +241,7 @@ export class RecordAccumulator {
     const ids: number[] = []
     for (const [id, node] of this.#nodes) {
       // Partitions that moved to another leader leave their entry behind.
-      while (node.ready.first !== undefined && isStale(node.ready.first, id)) node.ready.shift()
+      while (node.ready.first !== undefined && isStale(node.ready.first)) node.ready.shift()
       if (node.ready.length > 0) ids.push(id)
     }
     return ids
@@ -272,16 +272,14 @@ export class RecordAccumulator {
     const batches: ProducerBatch[] = []
     let bytes = 0
     for (let left = ready.length; left > 0; left--) {
-      const queue = ready.first!
+      const listing = ready.first!
+      const { queue } = listing
       const batch = queue.head
       const goes =
-        !isStale(queue, nodeId) &&
-        batch !== null &&
-        this.#isSendable(batch, now) &&
-        gate.mayDrain(queue, batch)
+        !isStale(listing) && batch !== null && this.#isSendable(batch, now) && gate.mayDrain(queue, batch)
       if (goes && batches.length > 0 && bytes + batch.wireSize > maxBytes) break
       ready.shift()
-      if (queue.leader === nodeId) queue.isListed = false
+      if (!isStale(listing)) queue.listing = null
       if (!goes) continue
       queue.remove(batch)
       this.#close(batch)
@@ -308,7 +306,7 @@ export class RecordAccumulator {
     availablePartitions: readonly number[],
   ): void {
     for (const queue of this.topic(name).update(partitions, availablePartitions)) {
-      queue.isListed = false
+      queue.listing = null
       if (queue.head !== null) queue.head.retryAtMs = 0
       this.markReady(queue)
     }
@@ -316,7 +314,8 @@ export class RecordAccumulator {
 
   /** The topic was deleted and created again: the new one knows nothing of this producer, and holds none of its batches. */
   restartSequences(name: string): void {
-    for (const { sequences } of this.topic(name).partitions) sequences.mustRestart = sequences.producerId !== -1n
+    for (const { sequences } of this.topic(name).partitions)
+      sequences.mustRestart = sequences.producerId !== -1n
   }
 
   /** The next batch whose delivery timeout is over; it is in no queue any more, though it may be on the wire. */
@@ -475,7 +474,7 @@ export class RecordAccumulator {
   }
 }
 
-/** An entry that a partition left behind in the list of a broker that does not lead it any more. */
-function isStale(queue: PartitionQueue, nodeId: number): boolean {
-  return queue.leader !== nodeId || !queue.isListed
+/** An entry that a partition left behind when it moved to another broker, perhaps to come back later. */
+function isStale(listing: Listing): boolean {
+  return listing.queue.listing !== listing
 }

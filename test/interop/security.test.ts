@@ -16,7 +16,7 @@ import { describeKafka, type RealKafka } from '../kafka/cluster.js'
 type Settings = Partial<ProducerConfig>
 
 const PASSWORDS = { alice: 'alice-secret', bob: 'bob-secret' }
-const RECORDS = 1000
+const RECORDS = 10_000
 
 const as = (
   mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512',

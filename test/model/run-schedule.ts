@@ -198,7 +198,6 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
     awaited(closes, timeoutMs, () => producer.close(timeoutMs === null ? {} : { timeoutMs }))
 
   for (const step of schedule.steps) {
-    if (await world.act(step)) continue
     switch (step.do) {
       case 'send':
         for (let i = 0; i < step.count; i++) send(step, step.kind)
@@ -218,6 +217,8 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
       case 'close':
         close(step.timeoutMs)
         break
+      default:
+        await world.act(step)
     }
   }
   if (schedule.isHealedBeforeClose) await world.heal()

@@ -75,6 +75,10 @@ export type Step =
   | { readonly do: 'heal' }
   | { readonly do: 'close'; readonly timeoutMs: number | null }
 
+/** What is done to the producer; everything else is done to the cluster and the network. */
+export type ProducerStep = Extract<Step, { do: 'send' | 'flush' | 'wait' | 'turns' | 'close' }>
+export type ClusterStep = Exclude<Step, ProducerStep>
+
 export interface Schedule {
   readonly seed: number
   readonly brokers: number
@@ -300,3 +304,56 @@ export const schedules: fc.Arbitrary<Schedule> = fc.record({
   isHealedBeforeClose: fc.boolean(),
   closeTimeoutMs: fc.constantFrom(null, null, null, 0, 30, 1000),
 })
+
+const burst = (count: number): Step => ({
+  do: 'send',
+  topic: 0,
+  partition: 0,
+  key: null,
+  bytes: 10,
+  count,
+  kind: 'promise',
+})
+
+/**
+ * Dice seldom throw this: five batches are appended and their answers held up, the leader moves, more is sent, and the
+ * answers are lost. A broker knows a producer's last five batches again, so nothing may go to the new leader meanwhile.
+ */
+export const leaderMovesBehindLostAnswers: Schedule = {
+  seed: 1,
+  brokers: 2,
+  latencyMs: 1,
+  topics: [{ partitions: 1, replicas: 2, minInsyncReplicas: 1, maxMessageBytes: 1_048_588 }],
+  producer: {
+    mode: 'idempotent',
+    maxInFlight: 5,
+    lingerMs: 0,
+    batchSize: 1,
+    bufferMemory: 33_554_432,
+    maxRequestSize: 1_048_576,
+    retries: 2_147_483_647,
+    requestTimeoutMs: 1000,
+    deliverySlackMs: 20_000,
+    maxBlockMs: 60_000,
+    retryBackoffMs: 5,
+    metadataMaxAgeMs: 100,
+    connectionsMaxIdleMs: 540_000,
+  },
+  steps: [
+    { do: 'move-leader', topic: 0, partition: 0, to: 1 },
+    burst(1),
+    { do: 'wait', ms: 60 },
+    { do: 'move-leader', topic: 0, partition: 0, to: 0 },
+    burst(1),
+    { do: 'wait', ms: 250 },
+    { do: 'stall', broker: 0, ms: 900, direction: 'to-client' },
+    burst(5),
+    { do: 'wait', ms: 12 },
+    { do: 'move-leader', topic: 0, partition: 0, to: 1 },
+    burst(5),
+    { do: 'wait', ms: 250 },
+    { do: 'cut', broker: 0 },
+  ],
+  isHealedBeforeClose: true,
+  closeTimeoutMs: null,
+}

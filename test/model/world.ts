@@ -2,7 +2,7 @@
 import type { Connect, Lookup } from '../../src/network/transport.js'
 import { TestCluster } from '../../src/testing/test-cluster.js'
 import { Link } from './memory-link.js'
-import type { Schedule, Step } from './schedule.js'
+import type { ClusterStep, Schedule } from './schedule.js'
 import type { VirtualTime } from './virtual-time.js'
 
 export class World {
@@ -95,8 +95,8 @@ export class World {
     return partition % this.#partitionCounts[topic % this.topicNames.length]!
   }
 
-  /** Does what a step asks for; false where it is none that concerns the cluster. */
-  async act(step: Step): Promise<boolean> {
+  /** Does what a step asks of the cluster or the network. */
+  async act(step: ClusterStep): Promise<void> {
     switch (step.do) {
       case 'fault': {
         const { api, broker, topic, nth, times, action } = step
@@ -108,11 +108,11 @@ export class World {
           ...(topic === null ? {} : { topic: this.topicName(topic) }),
         }
         this.#undoFaults.push(this.cluster.fail(match, action))
-        return true
+        return
       }
       case 'move-leader':
         this.#moveLeader(step.topic, this.partitionOf(step.topic, step.partition), step.to)
-        return true
+        return
       case 'set-isr': {
         const topic = this.topicName(step.topic)
         const partition = this.partitionOf(step.topic, step.partition)
@@ -120,37 +120,35 @@ export class World {
         const others = replicas.filter((id) => id !== leader && !this.#stopped.has(id))
         const isr = (leader === -1 ? others : [leader, ...others]).slice(0, step.size)
         if (isr.length > 0) this.cluster.setIsr(topic, partition, isr)
-        return true
+        return
       }
       case 'pause':
       case 'resume':
       case 'stop':
       case 'start':
         await this.#setState(this.#broker(step.broker), step.do)
-        return true
+        return
       case 'cut':
         for (const link of this.#linksOf(step.broker)) link.reset()
-        return true
+        return
       case 'silence':
         this.#silent.add(this.#broker(step.broker))
-        return true
+        return
       case 'stall':
         for (const link of this.#linksOf(step.broker)) link.stall(this.#time.now + step.ms, step.direction)
-        return true
+        return
       case 'truncate':
         for (const link of this.#linksOf(step.broker)) link.truncate(step.bytes, step.direction)
-        return true
+        return
       case 'add-partition': {
         const topic = step.topic % this.topicNames.length
-        if (this.#partitionCounts[topic]! >= 5) return true
+        if (this.#partitionCounts[topic]! >= 5) return
         this.cluster.addPartitions(this.topicName(topic), ++this.#partitionCounts[topic]!)
-        return true
+        return
       }
       case 'heal':
         await this.heal()
-        return true
-      default:
-        return false
+        return
     }
   }
 
@@ -186,7 +184,7 @@ export class World {
       return
     }
     const alive = replicas.filter((id) => !this.#stopped.has(id))
-    if (alive.length > 0) this.cluster.moveLeader(name, partition, alive[to % alive.length]!)
+    if (alive.length > 0) this.cluster.moveLeader(name, partition, alive[to % alive.length])
   }
 
   async #setState(broker: number, state: 'pause' | 'resume' | 'stop' | 'start'): Promise<void> {

@@ -155,6 +155,16 @@ describe('one drain', () => {
     expect(bench.drain(2).map(({ queue }) => queue.partition)).toEqual([2])
   })
 
+  test('takes one batch of a partition whose leader went away and came back', () => {
+    const bench = new Bench()
+    const [queue] = bench.topic('orders', 1)
+    for (let i = 0; i < 3; i++) bench.append(queue!, big)
+    bench.topic('orders', -1)
+    bench.topic('orders', 1)
+    expect(bench.drained(1)).toHaveLength(1)
+    expect(bench.drained(1)).toHaveLength(1)
+  })
+
   test('stays within maxBytes, always takes one, and begins the next with what was left out', () => {
     const bench = new Bench({ lingerMs: 0, batchSize: 400, bufferMemory: 4000 })
     const queues = bench.topic('orders', 1, 1, 1, 1)

@@ -32,7 +32,7 @@ async function rowsFor(options: Options): Promise<Row[]> {
     contender: ours,
   }))
   if (!hasPeer('kafkajs')) return rows
-  const command = [options.node, client('compression-kafkajs')]
+  const command = [process.execPath, client('compression-kafkajs')]
   const kafkajs: Contender = { name: 'kafkajs 2.2.4', command, loop: 'array', share: 0.2 }
   return [
     ...rows,
