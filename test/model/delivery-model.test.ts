@@ -41,12 +41,12 @@ test(
       endOnFailure: shrink === '0',
       ...replay,
     })
-    const report = details.failed
-      ? `replay with MODEL_SEED=${details.seed} MODEL_PATH=${details.counterexamplePath ?? ''}\n` +
+    if (!details.failed) return
+    expect.fail(
+      `replay with MODEL_SEED=${details.seed} MODEL_PATH=${details.counterexamplePath ?? ''}\n` +
         `${String(details.errorInstance)}\n${fc.stringify(details.counterexample?.[0])}\n` +
-        `after ${details.numRuns} schedules, shrunk ${details.numShrinks} times`
-      : ''
-    expect(report).toBe('')
+        `after ${details.numRuns} schedules, shrunk ${details.numShrinks} times`,
+    )
   },
 )
 

@@ -217,8 +217,21 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
       case 'close':
         close(step.timeoutMs)
         break
-      default:
+      case 'fault':
+      case 'move-leader':
+      case 'set-isr':
+      case 'pause':
+      case 'resume':
+      case 'stop':
+      case 'start':
+      case 'cut':
+      case 'silence':
+      case 'stall':
+      case 'truncate':
+      case 'add-partition':
+      case 'heal':
         await world.act(step)
+        break
     }
   }
   if (schedule.isHealedBeforeClose) await world.heal()

@@ -24,8 +24,14 @@ interface WithZstd {
 }
 const { zstdCompressSync, zstdCompress, zstdDecompressSync } = zlib as WithZstd
 
-/** So many bytes take about as long as the way to the thread pool and back, and a third of the CPU time. */
-const AT_ONCE_BYTES = 32 * 1024
+/**
+ * A call on the thread pool costs two to three times the CPU time of one at once: each sets up its tables in memory
+ * that is cold. At the fast levels, up to the default, that is worth it only for what would hold the event loop for half
+ * a millisecond and more.
+ */
+const AT_ONCE_BYTES = 256 * 1024
+const FAST_LEVEL = 3
+const AT_ONCE_SLOW_BYTES = 4096
 
 // From zstd.h: `zlib.constants` has them only where zlib has zstd.
 const COMPRESSION_LEVEL = 100
@@ -40,7 +46,8 @@ export const nodeZstd: Compress | undefined =
     : (bytes, level) => {
         const window = bytes.length > 2 ** MAX_WINDOW_LOG ? { [WINDOW_LOG]: MAX_WINDOW_LOG } : undefined
         const options = { params: { [COMPRESSION_LEVEL]: level, ...window }, pledgedSrcSize: bytes.length }
-        if (bytes.length <= AT_ONCE_BYTES) return zstdCompressSync(bytes, options)
+        const atOnce = level <= FAST_LEVEL ? AT_ONCE_BYTES : AT_ONCE_SLOW_BYTES
+        if (bytes.length <= atOnce) return zstdCompressSync(bytes, options)
         return new Promise((resolve, reject) => {
           zstdCompress(bytes, options, (error, compressed) => {
             if (error === null) resolve(compressed)
