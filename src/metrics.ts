@@ -8,6 +8,8 @@ export interface ProducerMetrics {
   readonly recordRetryTotal: number
   /** Batches that were too large for a broker and went in halves. */
   readonly batchSplitTotal: number
+  /** What compresses: `'node:zlib'`, `'lz4js'`, the name of a codec of your own; null without compression. */
+  readonly compressionEngine: string | null
   /** Produce requests. */
   readonly requestTotal: number
   /** Produce requests that are not answered. */

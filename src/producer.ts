@@ -19,7 +19,7 @@ import { RecordIntake, type RecordTypes } from './producer/record-intake.js'
 import { seamsOf, type Seams } from './producer/seams.js'
 import { Sender } from './producer/sender.js'
 import { TransactionManager } from './producer/transaction-manager.js'
-import { compressorFor } from './records/compression.js'
+import { compressorFor, type Compressor } from './records/compression.js'
 import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata, TopicPartition } from './record.js'
 import type { ProducerMetrics } from './metrics.js'
 import { RecordStream } from './record-stream.js'
@@ -75,6 +75,7 @@ export class Producer<K = Payload, V = Payload> {
   readonly #seams: Seams
   readonly #events = new EventEmitter()
   readonly #counters = new SenderCounters()
+  readonly #compressor: Compressor | null
   readonly #cluster: Cluster
   readonly #accumulator: RecordAccumulator
   readonly #transactions: TransactionManager | null
@@ -104,8 +105,9 @@ export class Producer<K = Payload, V = Payload> {
         this.#emit('deliveryError', error, { topic, partition })
       },
     }
-    const compressor = compressorFor(this.#config)
-    const compression = compressor === null ? null : new BatchCompression(compressor, this.#config.logger)
+    this.#compressor = compressorFor(this.#config)
+    const compression =
+      this.#compressor === null ? null : new BatchCompression(this.#compressor, this.#config.logger)
     this.#accumulator = new RecordAccumulator(this.#config, clock, compression, random)
     this.#cluster = new Cluster({
       config: this.#config,
@@ -302,6 +304,7 @@ export class Producer<K = Payload, V = Payload> {
       recordErrorTotal: this.#recordErrors,
       recordRetryTotal: this.#counters.recordRetries,
       batchSplitTotal: this.#counters.batchSplits,
+      compressionEngine: this.#compressor?.engine ?? null,
       requestTotal: this.#counters.requests,
       requestsInFlight: this.#sender.inFlight,
       bufferTotalBytes: pool.totalBytes,
@@ -332,7 +335,7 @@ export class Producer<K = Payload, V = Payload> {
   }
 
   async #close(): Promise<number> {
-    const before = this.#recordErrors
+    const before = this.#recordErrors - this.#intake.refused
     await this.flush()
     this.#sender.stop()
     this.#transactions?.close()
@@ -340,7 +343,7 @@ export class Producer<K = Payload, V = Payload> {
     this.#intake.close()
     for (const wake of this.#metadataWaiters) wake()
     this.#events.removeAllListeners()
-    return this.#recordErrors - before
+    return this.#recordErrors - this.#intake.refused - before
   }
 
   #failAll(errorOf: (mayHaveBeenWritten: boolean) => KafkaError): void {

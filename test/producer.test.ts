@@ -19,6 +19,7 @@ test('a new producer has no connection, no timer and nothing in its memory', asy
     recordErrorTotal: 0,
     recordRetryTotal: 0,
     batchSplitTotal: 0,
+    compressionEngine: null,
     requestTotal: 0,
     requestsInFlight: 0,
     bufferTotalBytes: 1_000_000,

@@ -109,7 +109,8 @@ export class MetadataRefresh {
       this.#isAsking = false
       this.#asked = new Set()
     }
-    this.#notBefore = clock.now() + this.#backoff.delay(Math.max(0, this.#rounds - 1))
+    // With retryBackoffMs: 0 too: a partition without a leader is asked about again and again.
+    this.#notBefore = clock.now() + Math.max(1, this.#backoff.delay(Math.max(0, this.#rounds - 1)))
     this.#schedule()
   }
 

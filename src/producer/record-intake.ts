@@ -78,6 +78,7 @@ export class RecordIntake {
   readonly #parts: RecordIntakeParts
   readonly #interception: Interception | null
   #lastTopic: TopicQueues | null = null
+  #refused = 0
 
   constructor(parts: RecordIntakeParts) {
     this.#parts = parts
@@ -89,6 +90,11 @@ export class RecordIntake {
       place: (record) => this.#place(record),
       expired: (record) => this.#expire(record),
     })
+  }
+
+  /** Records that were never accepted: they failed inside `send`. */
+  get refused(): number {
+    return this.#refused
   }
 
   /** Never throws: what goes wrong is told through the promise or the callback. */
@@ -530,7 +536,10 @@ export class RecordIntake {
       valueSize: -1,
     })
     const { observer } = this.#parts
-    queueMicrotask(() => settleFailure(settle, reject, promise, asKafkaError(error), metadata, observer))
+    queueMicrotask(() => {
+      this.#refused++
+      settleFailure(settle, reject, promise, asKafkaError(error), metadata, observer)
+    })
   }
 }
 

@@ -44,13 +44,13 @@ function liesIn(journal: readonly ReceivedRequest[]): Lies {
       const identity = identityOf(batch)
       const { outcome } = batch
       if (outcome === null) continue
-      const producer = `${place} ${batch.producerId}`
-      if (APPENDED.has(outcome)) appended.add(identity).add(producer)
+      if (APPENDED.has(outcome)) appended.add(identity)
       if (outcome !== forced) continue
       if (outcome === 'DUPLICATE_SEQUENCE_NUMBER') {
         duplicates.set(place, (duplicates.get(place) ?? 0) + batch.recordCount)
-        // A partition that has nothing of the producer takes any sequence next, so the producer has to know whether it has.
-        if (!appended.has(producer)) denied.add(place)
+        // What is called a duplicate and was never stored leaves a gap that the producer cannot know of: what follows is
+        // refused for that, begins a new epoch, and the late copy of an attempt that was given up may still fill the gap.
+        if (!appended.has(identity)) denied.add(place)
       }
       if (DENIES_APPEND.has(outcome)) denials.push([identity, place])
     }

@@ -167,6 +167,18 @@ describe('close', () => {
     expect(clock.timers).toBe(0)
   })
 
+  test('counts what it had accepted, not what is sent to it while it closes', async () => {
+    const { cluster, producer } = await arena()
+    const orders = producer()
+    cluster.fail({ api: 'Produce' }, { delayMs: 5 })
+    const sent = orders.send({ topic: 'orders', value: 'in time' })
+    const closed = orders.close()
+    const late = failure(orders.send({ topic: 'orders', value: 'too late' }))
+    expect(await late).toMatchObject({ code: 'PRODUCER_CLOSED' })
+    await sent
+    expect(await closed).toBe(0)
+  })
+
   test('with timeoutMs 0 fails everything at once and counts it; what is on the wire may have been written', async () => {
     const { clock, cluster, producer } = await frozenArena()
     const orders = producer()
