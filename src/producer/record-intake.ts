@@ -252,23 +252,8 @@ export class RecordIntake {
     else if (partitioner !== hashKey) chosen = this.#ask(partitioner, topic, key, value, headers, original)
     else if (keySize >= 0) chosen = partitionForKey(keyBytes!, 0, keySize, topic.partitionCount)
 
-    if (chosen !== -1) {
-      const queue = topic.partitions[chosen]!
-      const added = accumulator.append(
-        queue,
-        sentAtMs,
-        timestamp,
-        keyBytes,
-        keySize,
-        value,
-        headers,
-        settle,
-        reject,
-        promise,
-      )
-      return added > 0 ? queue : null
-    }
-    const queue = this.#stickyQueue(topic)
+    const isSticky = chosen === -1
+    const queue = isSticky ? this.#stickyQueue(topic) : topic.partitions[chosen]!
     const added = accumulator.append(
       queue,
       sentAtMs,
@@ -282,7 +267,7 @@ export class RecordIntake {
       promise,
     )
     if (added === 0) return null
-    topic.sticky.appended(added, queue.open === null, topic)
+    if (isSticky) topic.sticky.appended(added, queue.open === null, topic)
     return queue
   }
 
