@@ -69,7 +69,12 @@ const rows: readonly Row[] = [
     'the topic name is not valid, or the topic may not be used this way',
   ],
   [18, 'RECORD_LIST_TOO_LARGE', 'fail', 'the batch is larger than a log segment of the broker'],
-  [19, 'NOT_ENOUGH_REPLICAS', 'retry', 'fewer replicas are in sync than min.insync.replicas asks for'],
+  [
+    19,
+    'NOT_ENOUGH_REPLICAS',
+    'retry',
+    "fewer replicas are in sync than min.insync.replicas asks for: see which of the partition's brokers are down or lag",
+  ],
   [
     20,
     'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
