@@ -66,7 +66,7 @@ describe('brokerError', () => {
   it('says what was tried, what Kafka calls the error, and what it means', () => {
     const error = brokerError(19, 'Produce to orders-3 at broker 2')
     expect(error.message).toBe(
-      'Produce to orders-3 at broker 2: NOT_ENOUGH_REPLICAS (19): fewer replicas are in sync than min.insync.replicas asks for',
+      "Produce to orders-3 at broker 2: NOT_ENOUGH_REPLICAS (19): fewer replicas are in sync than min.insync.replicas asks for: see which of the partition's brokers are down or lag",
     )
     expect(error).toMatchObject({
       name: 'BrokerError',
