@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { Producer } from 'kafka-producer'
+import { KafkaError, Producer, type ProducerConfig } from 'kafka-producer'
+import { TestCluster } from 'kafka-producer/testing'
 import { resolveConfig, type ResolvedConfig } from '../src/config.js'
 import { ConfigError } from '../src/errors.js'
 import type { Logger } from '../src/logger.js'
@@ -95,4 +96,28 @@ test('no secret is in a resolved config, nor in a producer', async () => {
   }
   expect(JSON.stringify([resolve(config), producer])).not.toContain(SECRET)
   await producer.close()
+})
+
+test('secrets that are functions show neither themselves nor what they returned, also when they were used', async () => {
+  const options: readonly Partial<ProducerConfig>[] = [
+    { sasl: { mechanism: 'PLAIN', username: () => 'alice', password: () => Promise.resolve(SECRET) } },
+    { sasl: { mechanism: 'OAUTHBEARER', token: () => ({ value: SECRET, extensions: { key: SECRET } }) } },
+    { sasl: { mechanism: 'OAUTHBEARER', token: () => Promise.reject(new Error('the vault is sealed')) } },
+    { ssl: () => ({ passphrase: SECRET, key: SECRET }) },
+  ]
+  await using cluster = await TestCluster.start()
+  const { bootstrapServers } = cluster
+  for (const more of options) {
+    const logged: unknown[] = []
+    const log = (message: string, fields: unknown): void => void logged.push([message, fields])
+    const keeping: Logger = { debug: log, info: log, warn: log, error: log }
+    const producer = new Producer({ bootstrapServers, maxBlockMs: 300, ...more, logger: keeping })
+    const error: unknown = await producer.send({ topic: 't', value: 'v' }).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(KafkaError)
+    for (const one of [producer, producer.topic('t'), error, logged]) {
+      expect(inspect(one, { depth: 20, showHidden: true, getters: true })).not.toContain(SECRET)
+    }
+    expect(JSON.stringify([producer, error, logged])).not.toContain(SECRET)
+    await producer.close()
+  }
 })

@@ -11,10 +11,18 @@ interface Range {
 export class BrokerVersions {
   readonly #ranges = new Map<number, Range>()
   readonly #features = new Map<string, number>()
+  /** Grows with every change of the features in force; -1n where the broker does not tell. */
+  readonly featuresEpoch: bigint
 
-  constructor({ apiKeys, finalizedFeatures }: ResponseOf<typeof ApiVersions>) {
+  constructor({ apiKeys, finalizedFeatures, finalizedFeaturesEpoch }: ResponseOf<typeof ApiVersions>) {
+    this.featuresEpoch = finalizedFeaturesEpoch
     for (const range of apiKeys) this.#ranges.set(range.apiKey, range)
     for (const { name, maxVersionLevel } of finalizedFeatures) this.#features.set(name, maxVersionLevel)
+  }
+
+  knows<Req, Res>({ key, minVersion, maxVersion }: Api<Req, Res>): boolean {
+    const broker = this.#ranges.get(key)
+    return broker !== undefined && broker.minVersion <= maxVersion && broker.maxVersion >= minVersion
   }
 
   /** The highest version up to `maxVersion` that both sides speak; throws UnsupportedVersionError with both ranges. */

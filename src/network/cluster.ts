@@ -3,12 +3,15 @@
  * under way at any time; whoever asks meanwhile shares it.
  */
 import type { ResolvedConfig } from '../config.js'
-import { ConnectionError, KafkaError, ProducerClosedError } from '../errors.js'
+import { AuthenticationError, ConnectionError, KafkaError, ProducerClosedError } from '../errors.js'
 import { Backoff } from './backoff.js'
+import type { BrokerVersions } from './broker-versions.js'
 import type { Clock } from './clock.js'
-import { Connection } from './connection.js'
+import { Connection, type ConnectionOptions, type Doubt } from './connection.js'
 import { MetadataRefresh } from './metadata-refresh.js'
 import { Metadata, type TopicChange } from './metadata.js'
+import { expectNoSasl } from './sasl.js'
+import { wrongProtocol } from './tls.js'
 import type { Address, Connect, Lookup } from './transport.js'
 
 /** The options that concern connections and metadata. */
@@ -68,6 +71,9 @@ interface Endpoint {
   readonly port: number
 }
 
+/** So long a server may take to say what it speaks, when it hung up on TLS. */
+const ASK_MS = 1000
+
 /** One broker, or one bootstrap server, as far as connecting to it goes. */
 interface Node {
   readonly id: number
@@ -81,6 +87,8 @@ interface Node {
   retryAt: number
   /** How many attempts began with another address of the name before this. */
   rotation: number
+  /** It hung up on the first request: the next attempt asks whether that is for want of SASL. */
+  mayExpectSasl: boolean
 }
 
 export class Cluster {
@@ -98,6 +106,9 @@ export class Cluster {
   #bootstrapIds: Promise<readonly number[]> | undefined
   /** What each end point answered last, where that was a failure. */
   readonly #errors = new Map<string, string>()
+
+  /** What the broker said that knew the latest features. */
+  #newest: BrokerVersions | undefined
 
   #isClosed = false
   /** Sockets that are not gone yet. */
@@ -147,12 +158,12 @@ export class Cluster {
   }
 
   /**
-   * The connection to a broker of the metadata, made if need be. An attempt that is under way is shared; a new one waits
+   * The connection to a broker, made if need be: to one of the metadata, or where another broker said that it is. An attempt that is under way is shared; a new one waits
    * for the reconnect back-off first, then tries every address of the name once. Rejects with ConnectionError (or what
    * made the attempt fail) after one attempt: whoever still wants it calls again.
    */
-  async connect(nodeId: number): Promise<Connection> {
-    const broker = this.metadata.brokers.get(nodeId)
+  async connect(nodeId: number, endpoint?: Endpoint): Promise<Connection> {
+    const broker = this.metadata.brokers.get(nodeId) ?? endpoint
     const node = broker === undefined ? this.#nodes.get(nodeId) : this.#node(nodeId, broker)
     if (this.#isClosed) throw closedError()
     if (node === undefined) throw new ConnectionError(`broker ${nodeId} is not in the metadata`)
@@ -161,14 +172,15 @@ export class Cluster {
 
   /**
    * A connection to any broker: the open one with the fewest requests in flight; otherwise brokers are tried in turn,
-   * then bootstrap servers. Rejects when all failed, with an error that says what each answered.
+   * then bootstrap servers. Rejects when all failed, with an error that says what each answered: it is not retriable
+   * where the configuration has to change, for one wrong server among others that are only down proves nothing.
    */
   async anyConnection(): Promise<Connection> {
     const open = this.#leastLoaded()
     if (open !== undefined) return open
     const tried = new Set<number>()
     let last: unknown
-    let refusal: KafkaError | undefined
+    const refusals: KafkaError[] = []
     for (;;) {
       if (this.#isClosed) throw closedError()
       const next = await this.#nextCandidate(tried)
@@ -178,15 +190,22 @@ export class Cluster {
         return await this.connect(next)
       } catch (error) {
         last = error
-        if (error instanceof KafkaError && !error.retriable) refusal ??= error
+        if (error instanceof KafkaError && !error.retriable) refusals.push(error)
       }
       // Somebody else may have had more luck meanwhile.
       const found = this.#leastLoaded()
       if (found !== undefined) return found
     }
-    // It speaks of the configuration, so it says more than that others are down.
+    // Credentials are the same for all; what else can be wrong for good may be that one server's.
+    const refusal =
+      refusals.find(isOfCredentials) ?? (refusals.length === tried.size ? refusals[0] : undefined)
     if (refusal !== undefined) throw refusal
     throw new ConnectionError(`no broker can be reached: ${this.lastErrors()}`, { cause: last })
+  }
+
+  /** The level of a feature that is in force, such as 'transaction.version', as the newest answer to ApiVersions says. */
+  finalizedFeature(name: string): number {
+    return this.#newest?.feature(name) ?? 0
   }
 
   /** What every server that cannot be reached said last: "127.0.0.1:1 refused the connection (ECONNREFUSED); ...". */
@@ -227,7 +246,16 @@ export class Cluster {
   #node(id: number, endpoint: Endpoint): Node {
     let node = this.#nodes.get(id)
     if (node === undefined) {
-      node = { id, endpoint, connection: undefined, attempt: undefined, failures: 0, retryAt: 0, rotation: 0 }
+      node = {
+        id,
+        endpoint,
+        connection: undefined,
+        attempt: undefined,
+        failures: 0,
+        retryAt: 0,
+        rotation: 0,
+        mayExpectSasl: false,
+      }
       this.#nodes.set(id, node)
     } else if (!isSameEndpoint(node.endpoint, endpoint)) {
       // It moved: what was learned about the old place says nothing about the new one.
@@ -370,24 +398,24 @@ export class Cluster {
   }
 
   async #openAddress(node: Node, address: Address): Promise<Connection> {
-    const { config } = this.#options
     let isAnnounced = false
-    const connection: Connection = new Connection({
-      nodeId: node.id,
-      address,
-      connect: this.#options.connect,
-      clock: this.#clock,
+    const { authenticate = node.mayExpectSasl ? expectNoSasl : undefined } = this.#options
+    const connection: Connection = this.#connectionTo(node, address, {
       setupTimeoutMs: this.#setupTimeout.delay(node.failures),
-      clientId: config.clientId,
-      requestTimeoutMs: config.requestTimeoutMs,
-      connectionsMaxIdleMs: config.connectionsMaxIdleMs,
-      socketMaxResponseBytes: config.socketMaxResponseBytes,
-      authenticate: this.#options.authenticate,
+      authenticate,
       onClose: (reason) => this.#onClose(connection, reason, isAnnounced),
     })
-    this.#connections.add(connection)
-    void connection.closed.then(() => this.#connections.delete(connection))
-    await connection.open()
+    try {
+      await connection.open()
+    } catch (error) {
+      const speaks = await this.#speaksOtherwise(connection.doubt, node, address)
+      if (speaks !== undefined) throw wrongProtocol(connection.peer, speaks)
+      throw error
+    }
+    node.mayExpectSasl = false
+    const { versions } = connection
+    if (versions !== undefined && versions.featuresEpoch >= (this.#newest?.featuresEpoch ?? -1n))
+      this.#newest = versions
     if (this.#nodes.get(node.id) !== node) {
       const error = new ConnectionError(`${address.host}:${address.port} is not wanted any more`)
       connection.close(error)
@@ -401,11 +429,61 @@ export class Cluster {
     return connection
   }
 
+  #connectionTo(node: Node, address: Address, more: Partial<ConnectionOptions>): Connection {
+    const { connect, config } = this.#options
+    const { clientId, requestTimeoutMs, connectionsMaxIdleMs, socketMaxResponseBytes } = config
+    const connection = new Connection({
+      nodeId: node.id,
+      address,
+      connect,
+      clock: this.#clock,
+      setupTimeoutMs: config.socketConnectionSetupTimeoutMs,
+      clientId,
+      requestTimeoutMs,
+      connectionsMaxIdleMs,
+      socketMaxResponseBytes,
+      ...more,
+    })
+    this.#connections.add(connection)
+    void connection.closed.then(() => this.#connections.delete(connection))
+    return connection
+  }
+
+  /**
+   * Whoever hung up is asked what it speaks: TLS where plaintext was wanted, or the other way round. It gets to know
+   * nothing but the name of this package.
+   */
+  async #speaksOtherwise(
+    doubt: Doubt | undefined,
+    node: Node,
+    address: Address,
+  ): Promise<'TLS' | 'plaintext' | undefined> {
+    const { otherwise } = this.#options.connect
+    if (doubt === undefined || doubt === 'SASL expected') return undefined
+    if (otherwise === undefined || this.#isClosed) return undefined
+    const connection = this.#connectionTo(node, address, {
+      connect: otherwise,
+      clientId: null,
+      setupTimeoutMs: ASK_MS,
+      requestTimeoutMs: ASK_MS,
+    })
+    try {
+      if (doubt === 'TLS port') await connection.reach()
+      else await connection.open()
+    } catch {
+      // It is something else, of which the first attempt has said more.
+      return undefined
+    }
+    connection.close()
+    return doubt === 'TLS port' ? 'TLS' : 'plaintext'
+  }
+
   #onClose(connection: Connection, reason: KafkaError | undefined, isAnnounced: boolean): void {
     const { nodeId, host, port } = connection
     const node = this.#nodes.get(nodeId)
     if (node?.connection === connection) {
       node.connection = undefined
+      node.mayExpectSasl = connection.doubt === 'SASL expected'
       if (reason !== undefined) {
         node.rotation++
         this.#backOff(node, node.endpoint)
@@ -443,6 +521,11 @@ export class Cluster {
       })
     }
   }
+}
+
+/** The broker's word on who we are. */
+function isOfCredentials(error: KafkaError): boolean {
+  return error instanceof AuthenticationError && error.errno !== undefined
 }
 
 function isSameEndpoint(a: Endpoint, b: Endpoint): boolean {

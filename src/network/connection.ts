@@ -4,7 +4,7 @@
  * that is in flight on it.
  */
 import type { Duplex } from 'node:stream'
-import { ConnectionError, KafkaError, ProtocolError, TimeoutError } from '../errors.js'
+import { AuthenticationError, ConnectionError, KafkaError, ProtocolError, TimeoutError } from '../errors.js'
 import { ApiVersions } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
 import type { Api, ResponseOf } from '../protocol/schema.js'
@@ -12,7 +12,7 @@ import { Reader } from '../protocol/wire.js'
 import { BrokerVersions } from './broker-versions.js'
 import type { Clock, Timer } from './clock.js'
 import { FrameReader } from './frame-reader.js'
-import { endOfHandshake, tlsFailure } from './tls.js'
+import { endOfHandshake, HANDSHAKE_FAILED, tlsFailure } from './tls.js'
 import type { Address, Connect } from './transport.js'
 
 /** What brokers show in their metrics of clients (KIP-511). */
@@ -72,10 +72,18 @@ export interface RequestOptions {
   readonly authenticates?: boolean
 }
 
+/**
+ * A hang-up that may mean a mistake in the configuration, and may mean nothing: TLS was spoken to a plaintext port, or
+ * the other way round; a request was made where the listener expects SASL first. Whoever wants to know has to ask.
+ */
+export type Doubt = 'plaintext port' | 'TLS port' | 'SASL expected'
+
 type Phase = 'new' | 'connecting' | 'negotiating' | 'authenticating' | 'open' | 'closed'
 
 interface Pending {
   readonly name: string
+  /** A message of SASL without a request around it: its answer has no header either. */
+  readonly isBare: boolean
   readonly correlationId: number
   readonly expectsResponse: boolean
   readonly timeoutMs: number
@@ -129,6 +137,7 @@ export class Connection {
   #isLoggingIn = false
   /** The broker has answered more than what it speaks. */
   #isProven = false
+  #doubt: Doubt | undefined
   #lastUsed = 0
 
   readonly #closed: Promise<void>
@@ -193,6 +202,11 @@ export class Connection {
     return this.inFlight === 0
   }
 
+  /** What the way in which it was closed leaves open. */
+  get doubt(): Doubt | undefined {
+    return this.#doubt
+  }
+
   /** Fulfilled when the socket of a closed connection is gone. */
   get closed(): Promise<void> {
     return this.#closed
@@ -226,15 +240,24 @@ export class Connection {
     this.#watchIdleness()
   }
 
+  /** Only connects, with the handshake where it is TLS, and hangs up; rejects as `open` does. */
+  async reach(): Promise<void> {
+    try {
+      await this.#establish()
+    } finally {
+      this.close()
+    }
+  }
+
   /** The highest version of an API that both sides speak; throws UnsupportedVersionError that names both ranges. */
   version<Req, Res>(api: Api<Req, Res>, maxVersion?: number): number {
     if (this.#versions === undefined) throw this.#unusable()
     return this.#versions.highest(api, this.#peer(), maxVersion)
   }
 
-  /** The level of a feature that is in force in the cluster, such as 'transaction.version'; 0 when it is not. */
-  finalizedFeature(name: string): number {
-    return this.#versions?.feature(name) ?? 0
+  /** What the broker said that it speaks; undefined before it was asked. */
+  get versions(): BrokerVersions | undefined {
+    return this.#versions
   }
 
   /**
@@ -261,6 +284,43 @@ export class Connection {
       if (options.onWritten !== undefined) queueMicrotask(options.onWritten)
       return Promise.reject(error)
     }
+  }
+
+  /** Whether the broker knows an API in any version that this client speaks. */
+  knows<Req, Res>(api: Api<Req, Res>): boolean {
+    return this.#versions?.knows(api) ?? false
+  }
+
+  /**
+   * A message of a SASL mechanism as it is, and the answer as it is: what brokers before 1.0 want after version 0 of
+   * SaslHandshake. Rejects as `request` does; one that likes it not hangs up.
+   */
+  exchangeBare(message: Uint8Array): Promise<Uint8Array> {
+    if (this.#phase !== 'authenticating') return Promise.reject(this.#unusable())
+    const size = Buffer.alloc(4)
+    size.writeInt32BE(message.length)
+    this.#frames.areBare = true
+    return new Promise<Uint8Array>((resolve, reject) => {
+      const pending: Pending = {
+        name: 'a message of SASL',
+        isBare: true,
+        correlationId: 0,
+        expectsResponse: true,
+        timeoutMs: this.#options.requestTimeoutMs,
+        deadline: Infinity,
+        hasFlexibleHeader: false,
+        answer: (reader, bytes) => {
+          resolve(bytes.subarray(reader.offset, reader.offset + reader.remaining))
+          return 0
+        },
+        written: () => {},
+        reject,
+        onWritten: undefined,
+      }
+      this.#write(pending, message.length === 0 ? [size] : [size, message])
+    }).finally(() => {
+      this.#frames.areBare = false
+    })
   }
 
   /** Ends the connection: all in flight rejects with `reason`, what still arrives is dropped. Idempotent. */
@@ -417,6 +477,7 @@ export class Connection {
     return new Promise((resolve, reject) => {
       const pending: Pending = {
         name: `${api.name} v${version}`,
+        isBare: false,
         correlationId,
         expectsResponse,
         timeoutMs,
@@ -483,18 +544,29 @@ export class Connection {
       this.#frames.push(chunk)
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error
-      this.close(
-        new ConnectionError(`the connection to ${this.#peer()} was closed: ${error.message}`, {
-          cause: error,
-        }),
-      )
+      this.close(this.#unreadable(error))
     }
+  }
+
+  /** Bytes that are no answer. As the very first ones they may be another protocol, which no second attempt changes. */
+  #unreadable(cause: KafkaError): KafkaError {
+    const message = `the connection to ${this.#peer()} was closed: ${cause.message}`
+    const { foreign } = this.#frames
+    if (this.#phase !== 'negotiating' || foreign === undefined) return new ConnectionError(message, { cause })
+    const code = foreign === 'TLS' ? HANDSHAKE_FAILED : cause.code
+    return new AuthenticationError(message, { code, cause })
   }
 
   #onFrame(bytes: Buffer, start: number, end: number): void {
     const reader = new Reader(bytes, start, end)
-    const correlationId = reader.int32()
     const pending = this.#awaiting[0]
+    if (pending?.isBare === true) {
+      this.#awaiting.shift()
+      pending.answer(reader, bytes)
+      this.#restIfNothingInFlight()
+      return
+    }
+    const correlationId = reader.int32()
     if (pending === undefined) {
       throw new ProtocolError(`an answer that nobody waits for (correlation id ${correlationId})`)
     }
@@ -516,6 +588,9 @@ export class Connection {
     const says = meanings.get((error as NodeJS.ErrnoException).code)
     const isTlsHandshake = this.#isTls && this.#phase === 'connecting'
     const tls = this.#isTls ? tlsFailure(error, this.#peer(), isTlsHandshake) : undefined
+    if (isTlsHandshake && tls?.retriable === true) this.#doubt = 'plaintext port'
+    else if (this.#phase === 'negotiating' && !this.#isTls) this.#doubt = 'TLS port'
+    else if (this.#isOnFirstRequest) this.#doubt = 'SASL expected'
     this.close(
       tls ??
         new ConnectionError(
@@ -530,18 +605,29 @@ export class Connection {
   #onEnd(): void {
     if (this.#phase === 'closed') return
     if (this.#isTls && this.#phase === 'connecting') {
+      this.#doubt = 'plaintext port'
       this.close(endOfHandshake(this.#peer()))
       return
     }
     let when = ''
     if (this.#frames.isInsideFrame) when = ' in the middle of an answer'
     else if (this.#phase === 'negotiating') {
+      if (!this.#isTls) this.#doubt = 'TLS port'
       when = ' instead of saying what it speaks: it expects TLS, or is no Kafka broker from 0.10 on'
     } else if (this.#awaiting.length > 0) {
       when = ` with ${this.#awaiting.length} requests unanswered`
-      if (!this.#isProven) when += ', as the first ones: perhaps this listener expects SASL'
+      if (this.#isOnFirstRequest) {
+        this.#doubt = 'SASL expected'
+        when += ', as the first ones: perhaps this listener expects SASL'
+      }
+      if (this.#awaiting[0]?.isBare === true)
+        when = ' instead of answering: brokers before 1.0 do so when they refuse the credentials'
     }
     this.close(new ConnectionError(`${this.#peer()} closed the connection${when}`))
+  }
+
+  get #isOnFirstRequest(): boolean {
+    return this.#phase === 'open' && !this.#isProven && this.#awaiting.length > 0
   }
 
   #onClose(): void {

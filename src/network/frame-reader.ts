@@ -8,8 +8,11 @@ import { ProtocolError } from '../errors.js'
 /** `bytes` from `start` to `end` are a frame without its size; they stay valid, nobody writes to them again. */
 export type OnFrame = (bytes: Buffer, start: number, end: number) => void
 
-/** Every answer begins with its correlation id. */
+/** Every answer begins with its correlation id; a bare message of SASL does not, and may be empty. */
 const MIN_SIZE = 4
+
+/** Another protocol, known by its first four bytes. */
+export type Foreign = 'HTTP' | 'TLS'
 
 const FIRST_CAPACITY = 16 * 1024
 
@@ -23,6 +26,9 @@ export class FrameReader {
   #size = -1
   #gathered = Buffer.alloc(0)
   #length = 0
+  #foreign: Foreign | undefined
+  /** The frames that begin from here on have no correlation id. */
+  areBare = false
 
   constructor(maxSize: number, onFrame: OnFrame) {
     this.#maxSize = maxSize
@@ -37,6 +43,11 @@ export class FrameReader {
   /** Some bytes of a frame are here, others are not. */
   get isInsideFrame(): boolean {
     return this.#size !== -1 || this.#sizeLength > 0
+  }
+
+  /** What the other side speaks, where `push` threw because it is not Kafka's protocol. */
+  get foreign(): Foreign | undefined {
+    return this.#foreign
   }
 
   /** Hands out every frame that ends within the chunk; throws ProtocolError on a size that cannot be one. */
@@ -87,10 +98,13 @@ export class FrameReader {
   }
 
   #checked(size: number): number {
-    const looksLike = guess(size)
-    if (looksLike !== undefined) throw new ProtocolError(`this is no Kafka protocol: ${looksLike}`)
+    this.#foreign = foreignProtocol(size)
+    if (this.#foreign !== undefined) {
+      throw new ProtocolError(`this is no Kafka protocol: ${meanings[this.#foreign]}`)
+    }
     if (size < 0) throw new ProtocolError(`the size of an answer is ${size}, which is negative`)
-    if (size < MIN_SIZE) throw new ProtocolError(`the size of an answer is ${size}, less than a header has`)
+    if (size < MIN_SIZE && !this.areBare)
+      throw new ProtocolError(`the size of an answer is ${size}, less than a header has`)
     if (size > this.#maxSize) {
       throw new ProtocolError(
         `the size of an answer is ${size}, above the limit of ${this.#maxSize} (socketMaxResponseBytes)`,
@@ -100,14 +114,16 @@ export class FrameReader {
   }
 }
 
+const meanings: Readonly<Record<Foreign, string>> = {
+  HTTP: 'it looks like HTTP, which another kind of server speaks: check host and port',
+  TLS: 'it looks like TLS, so the listener expects TLS: set ssl',
+}
+
 /** What else begins with these four bytes: as sizes they are above 300 MB, which no answer has. */
-function guess(size: number): string | undefined {
-  if (size === 0x48545450)
-    return 'it looks like HTTP, which another kind of server speaks: check host and port'
+function foreignProtocol(size: number): Foreign | undefined {
+  if (size === 0x48545450) return 'HTTP'
   const type = size >>> 24
   const major = (size >>> 16) & 0xff
-  if ((type === 0x15 || type === 0x16) && major === 3) {
-    return `it looks like a TLS ${type === 0x15 ? 'alert' : 'handshake'}, so the listener expects TLS: set ssl`
-  }
-  return undefined
+  // An alert or a handshake.
+  return (type === 0x15 || type === 0x16) && major === 3 ? 'TLS' : undefined
 }

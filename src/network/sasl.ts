@@ -1,6 +1,7 @@
 /**
- * SASL on a connection: the chosen mechanism and no other, step by step in SaslAuthenticate requests. Credentials are
- * asked for anew each time, before the first step, so that requests wait for the broker only. No error holds a secret.
+ * SASL on a connection: the chosen mechanism and no other, step by step in SaslAuthenticate requests (bare, with brokers
+ * before 1.0). Credentials are asked for anew each time, before the first step, so that requests wait for the broker
+ * only. No error holds a secret.
  */
 import { AuthenticationError, KafkaError } from '../errors.js'
 import { SaslAuthenticate, SaslHandshake } from '../protocol/apis.js'
@@ -69,6 +70,8 @@ class Login {
     try {
       if (!this.#hasShakenHands) await this.#shakeHands()
       this.#hasShakenHands = true
+      // Kafka 1.0 brought the request, and with it the broker's word on why it refuses (KIP-152).
+      if (!this.#connection.knows(SaslAuthenticate)) return await this.#connection.exchangeBare(message)
       const answer = await this.#connection.request(
         SaslAuthenticate,
         { authBytes: message },
@@ -87,10 +90,11 @@ class Login {
     const { errorCode, mechanisms } = await this.#connection.request(
       SaslHandshake,
       { mechanism: this.#mechanism },
-      { authenticates: true },
+      // Version 1 announces SaslAuthenticate.
+      { authenticates: true, maxVersion: this.#connection.knows(SaslAuthenticate) ? 1 : 0 },
     )
     if (errorCode === 0) return
-    const offered = mechanisms.slice(0, 20).join(', ').slice(0, 300) || 'none'
+    const offered = listOf(mechanisms)
     const hint = errorCode === ILLEGAL_SASL_STATE ? 'this listener takes no SASL: leave sasl out' : null
     throw this.#refusal(
       errorCode,
@@ -102,6 +106,29 @@ class Login {
     const { code, message } = brokerError(errno, this.#who, { message: said?.slice(0, 500) ?? null })
     return new AuthenticationError(message, { code, errno })
   }
+}
+
+/**
+ * For a listener that hung up on a first request without SASL: throws AuthenticationError where it expects SASL, so that
+ * the configuration has to change, and does nothing where it does not.
+ */
+export async function expectNoSasl(connection: Connection): Promise<number> {
+  if (!connection.knows(SaslHandshake)) return 0
+  const { errorCode, mechanisms } = await connection.request(
+    SaslHandshake,
+    { mechanism: 'NONE' },
+    { authenticates: true, maxVersion: 0 },
+  )
+  if (errorCode !== UNSUPPORTED_SASL_MECHANISM) return 0
+  throw new AuthenticationError(
+    `${connection.peer} expects SASL on this listener: set sasl (the broker has ${listOf(mechanisms)})`,
+    { code: 'ILLEGAL_SASL_STATE' },
+  )
+}
+
+/** A broker may say anything. */
+function listOf(mechanisms: readonly string[]): string {
+  return mechanisms.slice(0, 20).join(', ').slice(0, 300) || 'none'
 }
 
 function mechanismOf(options: SaslOptions, parts: SaslParts): SaslMechanism {

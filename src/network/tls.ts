@@ -3,16 +3,17 @@
  * checked against the broker's advertised host unless the caller turned that off, and then a warning says so.
  */
 import { isIP } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { connect as tlsSocket, type ConnectionOptions } from 'node:tls'
 import { AuthenticationError, ConnectionError, type KafkaError } from '../errors.js'
 import type { Logger } from '../logger.js'
 import { sslProblem, type SslFunction } from '../ssl-option.js'
-import type { Connect } from './transport.js'
+import { tcpConnect, type Address, type Connect } from './transport.js'
 
 /** Sockets over TLS; `ssl` is asked at every connection. */
 export function tlsConnect(ssl: SslFunction, logger: Logger): Connect {
   let hasWarned = false
-  return async ({ host, port, ip }) => {
+  const connect = async ({ host, port, ip }: Address): Promise<Duplex> => {
     const options = await optionsOf(ssl)
     const isVerified = options.rejectUnauthorized !== false
     if (!isVerified && !hasWarned) {
@@ -46,6 +47,7 @@ export function tlsConnect(ssl: SslFunction, logger: Logger): Connect {
     socket.setKeepAlive(true)
     return socket
   }
+  return Object.assign(connect, { otherwise: tcpConnect })
 }
 
 async function optionsOf(ssl: SslFunction): Promise<ConnectionOptions> {
@@ -63,7 +65,8 @@ async function optionsOf(ssl: SslFunction): Promise<ConnectionOptions> {
   return options
 }
 
-const HANDSHAKE_FAILED = 'SSL_HANDSHAKE_FAILED'
+/** Kafka has no number for it. */
+export const HANDSHAKE_FAILED = 'SSL_HANDSHAKE_FAILED'
 
 const UNKNOWN_CA =
   'has a certificate from an authority that is not trusted here: give the PEM of its CA as ssl.ca'
@@ -126,6 +129,15 @@ export function tlsFailure(error: Error, peer: string, isHandshake: boolean): Ka
     return refuse(`and this client cannot agree on TLS: ${error.message.slice(0, 300)}`)
   }
   return isHandshake && text === 'ECONNRESET' ? endOfHandshake(peer, error) : undefined
+}
+
+/** A server that was found to speak TLS, or plaintext, where the other was spoken to it. */
+export function wrongProtocol(peer: string, speaks: 'TLS' | 'plaintext'): AuthenticationError {
+  const what =
+    speaks === 'TLS'
+      ? 'speaks TLS: it expects TLS: set ssl'
+      : 'speaks no TLS: it is a plaintext port; use another port, or leave ssl out'
+  return new AuthenticationError(`${peer} ${what}`, { code: HANDSHAKE_FAILED })
 }
 
 /** A broker that reads the handshake as the size of a huge request hangs up; so may one that is being stopped. */

@@ -5,6 +5,7 @@
 import { promises as dns } from 'node:dns'
 import { connect as netConnect, isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { connect as tlsSocket } from 'node:tls'
 
 /** One end point. `ip` is the address to go to; `host` the name it came from, which is what TLS has to check. */
 export interface Address {
@@ -15,9 +16,14 @@ export interface Address {
 
 /**
  * Opens a socket: 'connect' (one over TLS: 'secureConnect') when it can be written to, 'error' otherwise, and 'close'
- * after everything else, also after `destroy()`. A promise where something has to be asked for first. By the time of 'close' the socket holds none of the bytes that were written to it.
+ * after everything else, also after `destroy()`. A promise where something has to be asked for first. By the time of
+ * 'close' the socket holds none of the bytes that were written to it.
  */
-export type Connect = (address: Address) => Duplex | Promise<Duplex>
+export interface Connect {
+  (address: Address): Duplex | Promise<Duplex>
+  /** TLS for plaintext and plaintext for TLS, to find out what a server speaks that hung up. Nothing else goes there. */
+  readonly otherwise?: (address: Address) => Duplex
+}
 
 /** Names to addresses. Both reject with the resolver's own error. */
 export interface Lookup {
@@ -28,8 +34,14 @@ export interface Lookup {
 }
 
 /** Plain TCP: no delay for small requests, and probes that find a peer which is gone without a word. */
-export const tcpConnect = ({ ip, port }: Address): Duplex =>
-  netConnect({ host: ip, port, noDelay: true, keepAlive: true })
+export const tcpConnect = Object.assign(
+  ({ ip, port }: Address): Duplex => netConnect({ host: ip, port, noDelay: true, keepAlive: true }),
+  {
+    // Whose certificate it is does not matter: there is nothing to say to them.
+    otherwise: ({ host, ip, port }: Address): Duplex =>
+      tlsSocket({ host: ip, port, servername: isIP(host) === 0 ? host : '', rejectUnauthorized: false }),
+  },
+) satisfies Connect
 
 async function addresses(host: string): Promise<readonly string[]> {
   const name = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host

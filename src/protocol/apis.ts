@@ -214,6 +214,88 @@ export const InitProducerId = api({
   },
 })
 
+/**
+ * Client versions. From version 4 on a request carries many transactions, and only brokers send it: they ask the
+ * coordinator whether a partition is in a transaction before they append to it (KIP-890).
+ */
+export const AddPartitionsToTxn = api({
+  name: 'AddPartitionsToTxn',
+  key: 24,
+  versions: [0, 3],
+  flexibleFrom: 3,
+  request: {
+    v3AndBelowTransactionalId: string,
+    v3AndBelowProducerId: int64,
+    v3AndBelowProducerEpoch: int16,
+    v3AndBelowTopics: array({ name: string, partitions: array(int32) }),
+  },
+  response: {
+    throttleTimeMs: int32,
+    resultsByTopicV3AndBelow: array({
+      name: string,
+      resultsByPartition: array({ partitionIndex: int32, partitionErrorCode: int16 }),
+    }),
+  },
+})
+
+/** Takes the partition that keeps the offsets of a group into the transaction. */
+export const AddOffsetsToTxn = api({
+  name: 'AddOffsetsToTxn',
+  key: 25,
+  versions: [0, 4],
+  flexibleFrom: 3,
+  request: { transactionalId: string, producerId: int64, producerEpoch: int16, groupId: string },
+  response: { throttleTimeMs: int32, errorCode: int16 },
+})
+
+/** From version 5 on the answer has the producer id and epoch of the next transaction (KIP-890). */
+export const EndTxn = api({
+  name: 'EndTxn',
+  key: 26,
+  versions: [0, 5],
+  flexibleFrom: 3,
+  request: { transactionalId: string, producerId: int64, producerEpoch: int16, committed: boolean },
+  response: {
+    throttleTimeMs: int32,
+    errorCode: int16,
+    producerId: since(5, int64, -1n),
+    producerEpoch: since(5, int16, -1),
+  },
+})
+
+/** Version 5 has the fields of version 4; what it adds is that it does AddOffsetsToTxn as well (KIP-890). */
+export const TxnOffsetCommit = api({
+  name: 'TxnOffsetCommit',
+  key: 28,
+  versions: [0, 5],
+  flexibleFrom: 3,
+  request: {
+    transactionalId: string,
+    groupId: string,
+    producerId: int64,
+    producerEpoch: int16,
+    generationId: notIgnorable(since(3, int32, -1)),
+    memberId: notIgnorable(since(3, string, '')),
+    groupInstanceId: notIgnorable(since(3, nullable(string), null)),
+    topics: array({
+      name: string,
+      partitions: array({
+        partitionIndex: int32,
+        committedOffset: int64,
+        committedLeaderEpoch: since(2, int32, -1),
+        committedMetadata: nullable(string),
+      }),
+    }),
+  },
+  response: {
+    throttleTimeMs: int32,
+    topics: array({
+      name: string,
+      partitions: array({ partitionIndex: int32, errorCode: int16 }),
+    }),
+  },
+})
+
 /** One step of the mechanism that SaslHandshake chose. */
 export const SaslAuthenticate = api({
   name: 'SaslAuthenticate',
@@ -257,6 +339,10 @@ export const apis: readonly Api<unknown, unknown>[] = [
   SaslHandshake,
   ApiVersions,
   InitProducerId,
+  AddPartitionsToTxn,
+  AddOffsetsToTxn,
+  EndTxn,
+  TxnOffsetCommit,
   SaslAuthenticate,
   GetTelemetrySubscriptions,
 ]

@@ -238,7 +238,7 @@ export function tagged<const D extends Content>(
  * A field whose value must not get lost: writing anything but the fallback in a version that lacks the field is an
  * UnsupportedVersionError.
  */
-export function notIgnorable<T extends number | bigint | string | boolean>(field: Field<T>): Field<T> {
+export function notIgnorable<T extends number | bigint | string | boolean | null>(field: Field<T>): Field<T> {
   return { ...field, ignorable: false }
 }
 

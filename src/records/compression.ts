@@ -124,11 +124,19 @@ function isNotInstalled(error: unknown, name: string): boolean {
 }
 
 function custom(type: Compressing, level: number | undefined, codec: Codec): Compressor {
+  /** A batch must not be lost to a program that is wrong: what fails here goes uncompressed. */
+  const checked = (result: unknown): Uint8Array => {
+    if (result instanceof Uint8Array) return result
+    throw new TypeError(`codecs.${type}.compress gave no Uint8Array`)
+  }
   return {
     type,
     id: ids[type],
     engine: codec.name ?? 'custom',
-    compress: (bytes) => codec.compress(bytes, level),
+    compress: (bytes) => {
+      const result = codec.compress(bytes, level)
+      return result instanceof Uint8Array ? result : Promise.resolve(result).then(checked)
+    },
   }
 }
 

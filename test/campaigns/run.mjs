@@ -1,4 +1,4 @@
-// The campaigns' command: `npm run campaign -- cut|chaos|stall|fuzz [options]` runs one of the tests in this folder at a size
+// The campaigns' command: `npm run campaign -- <name> [options]` runs one of the tests in this folder at a size
 // that a test run has no time for. The options go to the test as environment variables; see campaign.ts.
 import { spawn } from 'node:child_process'
 import path from 'node:path'
@@ -22,32 +22,43 @@ const campaigns = {
     file: 'fuzz-responses.test.ts',
     text: 'mutated and random answers through every decoder and through a connection',
   },
+  sessions: {
+    file: 'sessions.test.ts',
+    text: "SASL sessions of 3 s are renewed at 5,000 records/s; the broker's log tells",
+    minutes: 1,
+  },
+  transactions: {
+    file: 'transactions.test.ts',
+    text: 'brokers die during commits; a processor of 5,000 records is killed again and again',
+    runs: 200,
+    records: 5000,
+  },
 }
 /** The titles of the tests, by target. */
 const targets = { test: 'on the test cluster', kafka: 'on Kafka', both: '' }
 const help = `npm run campaign -- <campaign> [options]
 
 ${Object.entries(campaigns)
-  .map(([name, { text }]) => `  ${name.padEnd(6)} ${text}`)
+  .map(([name, { text }]) => `  ${name.padEnd(12)} ${text}`)
   .join('\n')}
 
   --seed N        where the dice start; the same seed gives the same schedule (1)
-  --runs N        cut, fuzz: how many runs (1000)
+  --runs N        cut, fuzz: how many runs (1000); transactions: how many brokers are killed (200)
   --first N       cut: number of the first run (0); with --runs 1 it repeats one run
   --target NAME   cut: test, kafka or both (both)
-  --records N     chaos: how many records at least (100000)
-  --minutes N     stall: how long (10)
+  --records N     chaos: how many records at least (100000); transactions: through the processor (5000)
+  --minutes N     stall, sessions: how long (10; 1 for each mechanism)
 `
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     seed: { type: 'string', default: '1' },
-    runs: { type: 'string', default: '1000' },
+    runs: { type: 'string' },
     first: { type: 'string', default: '0' },
     target: { type: 'string', default: 'both' },
-    records: { type: 'string', default: '100000' },
-    minutes: { type: 'string', default: '10' },
+    records: { type: 'string' },
+    minutes: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -73,10 +84,10 @@ const child = spawn(
       // A campaign that leaves out what it was asked for has shown nothing.
       CI: 'true',
       CAMPAIGN_SEED: values.seed,
-      CAMPAIGN_RUNS: values.runs,
+      CAMPAIGN_RUNS: values.runs ?? String(campaign.runs ?? 1000),
       CAMPAIGN_FIRST: values.first,
-      CAMPAIGN_RECORDS: values.records,
-      CAMPAIGN_SECONDS: String(Number(values.minutes) * 60),
+      CAMPAIGN_RECORDS: values.records ?? String(campaign.records ?? 100_000),
+      CAMPAIGN_SECONDS: String(Number(values.minutes ?? campaign.minutes ?? 10) * 60),
     },
   },
 )

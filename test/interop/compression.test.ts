@@ -5,7 +5,7 @@ import type { CompressionType } from '../../src/codec.js'
 import { engines, type Engine } from '../../src/records/compression.js'
 import { describeFiles, describeKafka, type RealKafka } from '../kafka/cluster.js'
 import { randomFrom, sample, textures } from '../records/compression-samples.js'
-import { readers, type ReadBack, type Topic } from './foreign-clients/readers.js'
+import { readers, type ReadBack, type Reader, type Topic } from './foreign-clients/readers.js'
 
 /** Some are too small or too random to be compressed; 1,000 and more are. */
 const BATCHES = 1400
@@ -95,8 +95,12 @@ function expectSame(read: readonly ReadBack[], sent: readonly ReadBack[]): void 
 }
 
 describeKafka('compressed batches', { brokers: 1 }, (kafka) => {
+  /** Why a reader cannot be used here: left out, by its reason, but in CI the test fails with it. */
+  const missing = new Map<Reader, string>()
   beforeAll(async () => {
-    for (const reader of readers) await reader.prepare()
+    for (const reader of readers) {
+      await reader.prepare().catch((error: unknown) => missing.set(reader, String(error)))
+    }
   }, 1_800_000)
 
   describe.each(everyEngine)('$type by $name', ({ type, engine }) => {
@@ -105,7 +109,10 @@ describeKafka('compressed batches', { brokers: 1 }, (kafka) => {
       written = await write(kafka(), type, engine)
     }, 180_000)
 
-    test.each(readers)('are read back byte by byte by $name', async (reader) => {
+    test.for(readers)('are read back byte by byte by $name', async (reader, { skip }) => {
+      const reason = missing.get(reader)
+      if (reason !== undefined && process.env['CI'] === 'true') throw new Error(`${reader.name}: ${reason}`)
+      if (reason !== undefined) skip(reason)
       expectSame(inOrder(await reader.read(kafka(), written)), written.sent)
     })
 

@@ -83,7 +83,7 @@ describeKafka('TestCluster and Kafka give the same answer', { brokers: 1 }, (kaf
   }
 
   test('about the versions of each API that TestCluster serves', async () => {
-    const served = new Set([0, 3, 18, 22])
+    const served = new Set([0, 3, 10, 18, 22, 24, 25, 26, 28])
     for (let version = 0; version <= 4; version++) {
       await expectSameAnswer(async (client) => {
         const { errorCode, apiKeys, supportedFeatures, finalizedFeatures } = await client.apiVersions(version)

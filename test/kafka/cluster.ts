@@ -18,10 +18,14 @@ import { run, type RunOptions } from './run.js'
 export interface KafkaOptions {
   /** 1, or 3 with replication factor 3 and min.insync.replicas 2. */
   readonly brokers: 1 | 3
+  /** A version that the test is about; otherwise KAFKA_VERSION's, or the newest. */
+  readonly version?: string
   /** More broker settings; a cluster is shared by those who want the same. */
   readonly conf?: Readonly<Record<string, string>>
   /** The listeners with TLS and SASL as well. */
   readonly security?: KafkaSecurity
+  /** Loggers at DEBUG, for tests that read the brokers' logs. */
+  readonly debug?: readonly string[]
   /** A cluster that nobody else uses, to kill, pause or put a proxy before; stopped after the last test. */
   readonly own?: boolean
 }
@@ -199,6 +203,18 @@ export class RealKafka {
     )
   }
 
+  /** What a consumer group has committed: the offset by partition, as in `orders-0`. */
+  async groupOffsets(groupId: string): Promise<Map<string, number>> {
+    const offsets = new Map<string, number>()
+    await this.program('GroupOffsets', [this.bootstrapServers, groupId], {
+      onLine: (line) => {
+        const [topic, partition, offset] = line.split('\t')
+        offsets.set(`${topic}-${partition}`, Number(offset))
+      },
+    })
+    return offsets
+  }
+
   /** Compares the log with what the producer was told; hundreds of thousands of records are no burden. */
   async verify(
     topic: string,
@@ -219,8 +235,15 @@ export class RealKafka {
     }
   }
 
-  /** The batches of a topic as Kafka's log dump tool sees them in the broker's files, partition by partition. */
-  async dumpLog(topic: string, partition?: number): Promise<DumpedBatch[]> {
+  /**
+   * The batches of a topic as Kafka's log dump tool sees them in the broker's files, partition by partition; with
+   * `markers`, what the markers of transactions say.
+   */
+  async dumpLog(
+    topic: string,
+    partition?: number,
+    { markers = false }: { readonly markers?: boolean } = {},
+  ): Promise<DumpedBatch[]> {
     const logDirs = this.describe().brokers.map((b) => b.logDir)
     const files: string[] = []
     const partitions = new Set(
@@ -237,7 +260,8 @@ export class RealKafka {
       files.push(...replicas.reduce((a, b) => (b.bytes > a.bytes ? b : a)).files)
     }
     if (files.length === 0) throw new Error(`no broker has a log of ${topic}`)
-    return parseDump(await this.tool('kafka.tools.DumpLogSegments', ['--files', files.join(',')]))
+    const deep = markers ? ['--deep-iteration'] : []
+    return parseDump(await this.tool('kafka.tools.DumpLogSegments', [...deep, '--files', files.join(',')]))
   }
 
   /** What Kafka's console consumer prints for `count` records: partition, offset, key and value, tab-separated. */
@@ -282,15 +306,17 @@ function segments(dir: string): { files: string[]; bytes: number } {
 
 /** A running cluster, shared or one's own; throws where Kafka cannot run. Test files use `describeKafka`. */
 async function realKafka(options: KafkaOptions): Promise<RealKafka> {
-  const ready = await readiness()
+  const ready = await readiness(options)
   if ('missing' in ready) throw new Error(`real Kafka is needed (CI=true), but: ${ready.missing}`)
   if (process.env['KAFKA_BOOTSTRAP']) return new RealKafka(options, ready, undefined)
-  const { brokers, conf = {}, own = false, security } = options
-  const dir = (await askOwner({ ask: 'cluster', brokers, conf, own, security })) as string
+  const { brokers, conf = {}, own = false, security, debug = [] } = options
+  const { version } = ready
+  const dir = (await askOwner({ ask: 'cluster', version, brokers, conf, own, security, debug })) as string
   return new RealKafka(options, ready, dir)
 }
 
-const readiness = async (): Promise<Readiness> => (await askOwner({ ask: 'readiness' })) as Readiness
+const readiness = async ({ version = launcher.DEFAULT_VERSION }: KafkaOptions): Promise<Readiness> =>
+  (await askOwner({ ask: 'readiness', version })) as Readiness
 
 /**
  * A `describe` for tests against real Kafka; `kafka()` is the cluster, from beforeAll on. With KAFKA_BOOTSTRAP, tests
@@ -302,8 +328,9 @@ export function describeKafka(
   body: (kafka: () => RealKafka) => void,
 ): void {
   describe(title, { timeout: 180_000 }, async () => {
-    const isElsewhere = process.env['KAFKA_BOOTSTRAP'] && (options.own || options.conf || options.security)
-    const reason = isElsewhere ? loudly(NOT_OURS) : await whyNoKafka()
+    const { own, conf, security, version } = options
+    const isElsewhere = process.env['KAFKA_BOOTSTRAP'] && (own || conf || security || version)
+    const reason = isElsewhere ? loudly(NOT_OURS) : await whyNoKafka(options)
     let cluster: RealKafka | undefined
     const kafka = () => {
       if (cluster === undefined) throw new Error('the cluster is there from beforeAll on')
@@ -318,7 +345,7 @@ export function describeKafka(
     }, 1_200_000)
     afterAll(async () => {
       if (cluster?.owned === false) await cluster.deleteCreatedTopics()
-      else if (options.own) await cluster?.stop()
+      else if (own) await cluster?.stop()
     }, 120_000)
     body(kafka)
   })
@@ -337,8 +364,8 @@ function loudly(reason: string): string {
   return reason
 }
 
-async function whyNoKafka(): Promise<string | undefined> {
-  const ready = await readiness()
+async function whyNoKafka(options: KafkaOptions): Promise<string | undefined> {
+  const ready = await readiness(options)
   if (!('missing' in ready)) return undefined
   // In CI the tests stay in, and fail with the reason when they ask for their cluster.
   return process.env['CI'] === 'true' ? undefined : ready.missing

@@ -14,6 +14,8 @@ export interface DumpedBatch {
   readonly producerEpoch: number
   readonly isTransactional: boolean
   readonly isControl: boolean
+  /** How a transaction ended, where this is its marker and the tool was told to look into the batches. */
+  readonly marker: 'COMMIT' | 'ABORT' | null
   readonly magic: number
   readonly compresscodec: string
   /** CRC-32C of the batch, as stored. */
@@ -29,6 +31,8 @@ export function parseDump(text: string): DumpedBatch[] {
   for (const line of text.split('\n')) {
     const file = /^Dumping .*-(\d+)[/\\]\d+\.log$/.exec(line)
     if (file) partition = Number(file[1])
+    const marker = /^\| .* endTxnMarker: (COMMIT|ABORT) /.exec(line)?.[1]
+    if (marker !== undefined) batches.push({ ...batches.pop()!, marker: marker as 'COMMIT' | 'ABORT' })
     if (!line.startsWith('baseOffset: ')) continue
     const fields = new Map([...line.matchAll(/(\w+): (\S+)/g)].map(([, name, value]) => [name!, value!]))
     const field = (name: string): string => {
@@ -47,6 +51,7 @@ export function parseDump(text: string): DumpedBatch[] {
       producerEpoch: Number(field('producerEpoch')),
       isTransactional: field('isTransactional') === 'true',
       isControl: field('isControl') === 'true',
+      marker: null,
       magic: Number(field('magic')),
       compresscodec: field('compresscodec').toLowerCase(),
       crc: Number(field('crc')),

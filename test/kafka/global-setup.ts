@@ -12,16 +12,7 @@ import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import type { TestProject } from 'vitest/node'
-import {
-  CACHE,
-  compileCommand,
-  compilerCheck,
-  DEFAULT_VERSION,
-  load,
-  portsOf,
-  start,
-  stop,
-} from './kafka.mjs'
+import { CACHE, compileCommand, compilerCheck, load, portsOf, start, stop } from './kafka.mjs'
 import { run } from './run.js'
 
 /** The listeners with TLS and SASL, and what goes with them; see the head of kafka.mjs. */
@@ -34,12 +25,14 @@ export interface KafkaSecurity {
 
 /** What a test file asks of the owner. */
 export type OwnerRequest =
-  | { readonly ask: 'readiness' }
+  | { readonly ask: 'readiness'; readonly version: string }
   | {
       readonly ask: 'cluster'
+      readonly version: string
       readonly brokers: number
       readonly conf: Readonly<Record<string, string>>
       readonly security: KafkaSecurity | undefined
+      readonly debug: readonly string[]
       /** A cluster of the caller's own, which it may hurt and has to give back. */
       readonly own: boolean
     }
@@ -60,11 +53,12 @@ const javaSources = path.join(__dirname, 'java')
 const launcher = path.join(__dirname, 'kafka.mjs')
 
 let server: Server | undefined
-let readiness: Promise<Readiness> | undefined
 let runDir: string | undefined
 let watchdog: ChildProcess | undefined
 let clustersStarted = 0
 const shared = new Map<string, Promise<string>>()
+/** By version. */
+const readiness = new Map<string, Promise<Readiness>>()
 
 export async function setup(project: TestProject): Promise<void> {
   server = createServer((request, response) => {
@@ -95,14 +89,16 @@ async function answer(request: IncomingMessage): Promise<unknown> {
   for await (const chunk of request) text += String(chunk)
   const asked = JSON.parse(text) as OwnerRequest
   switch (asked.ask) {
-    case 'readiness':
-      return (readiness ??= findReadiness())
+    case 'readiness': {
+      let found = readiness.get(asked.version)
+      if (found === undefined) readiness.set(asked.version, (found = findReadiness(asked.version)))
+      return found
+    }
     case 'cluster': {
-      const { brokers, conf, security } = asked
-      if (asked.own) return startCluster(brokers, conf, security)
-      const same = JSON.stringify([brokers, conf, security])
+      if (asked.own) return startCluster(asked)
+      const same = JSON.stringify(asked)
       let cluster = shared.get(same)
-      if (cluster === undefined) shared.set(same, (cluster = startCluster(brokers, conf, security)))
+      if (cluster === undefined) shared.set(same, (cluster = startCluster(asked)))
       return cluster
     }
     case 'stop':
@@ -111,8 +107,7 @@ async function answer(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-async function findReadiness(): Promise<Readiness> {
-  const version = DEFAULT_VERSION
+async function findReadiness(version: string): Promise<Readiness> {
   try {
     return { version, classes: await prepare(version) }
   } catch (error) {
@@ -170,11 +165,8 @@ async function compilePrograms(version: string): Promise<string> {
   return classes
 }
 
-async function startCluster(
-  brokers: number,
-  conf: Readonly<Record<string, string>>,
-  security: KafkaSecurity | undefined,
-): Promise<string> {
+async function startCluster(asked: Extract<OwnerRequest, { ask: 'cluster' }>): Promise<string> {
+  const { version, brokers, conf, security, debug } = asked
   const parent = (runDir ??= fs.mkdtempSync(path.join(os.tmpdir(), 'kafka-producer-test-')))
   // Detached: Ctrl-C in the terminal reaches the run and not the watchdog, which has work to do then.
   watchdog ??= spawn(process.execPath, [path.join(__dirname, 'watchdog.mjs'), parent], {
@@ -186,8 +178,7 @@ async function startCluster(
     try {
       const port = await freeBasePort(brokers)
       await start({
-        version: DEFAULT_VERSION,
-        ...{ port, dir, brokers, conf },
+        ...{ version, port, dir, brokers, conf, debug },
         security: security !== undefined,
         acl: security?.acl === true,
         reauthMs: security?.reauthMs,

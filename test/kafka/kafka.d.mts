@@ -36,6 +36,8 @@ export interface StartOptions {
   readonly security?: boolean
   readonly acl?: boolean
   readonly reauthMs?: number | undefined
+  /** Loggers at DEBUG, in the brokers' logs. */
+  readonly debug?: readonly string[]
 }
 
 export const CACHE: string

@@ -11,6 +11,7 @@
 //       --reauth-ms MS           connections.max.reauth.ms (KIP-368)
 //       --acl                    authorizer on: admin and ANONYMOUS may do all, alice writes topics named a*, bob nothing
 //       --conf K=V               any broker setting (repeatable)
+//       --debug LOGGER           log this at DEBUG, e.g. org.apache.kafka.common.network.Selector (repeatable; Kafka 4)
 //       --heap M      (320m)     broker heap; --jit c1 (default, quick start) or c2 (for measuring)
 //   kafka status | stop [--clean] [--purge]
 //   kafka kill N | pause N | resume N | restart N [--hard]     SIGKILL, SIGSTOP, SIGCONT, stop+start broker N
@@ -187,6 +188,7 @@ function spawnJava(state, name, cls, conf, extra = []) {
       '-Djava.net.preferIPv4Stack=true',
       ...opens,
       ...logFlags(),
+      ...state.debug.map((name) => `-Dorg.slf4j.simpleLogger.log.${name}=debug`),
       ...cdsFlags(state),
       ...extra,
       '-cp',
@@ -755,6 +757,7 @@ export async function start(opts = {}) {
     acl: !!opts.acl,
     reauthMs: opts.reauthMs ? Number(opts.reauthMs) : undefined,
     conf: opts.conf ?? {},
+    debug: opts.debug ?? [],
     cdsDump: opts.cdsDump,
     brokers: Array.from({ length: n }, (_, i) => ({ id: i + 1, pid: 0, paused: false })),
   }
@@ -1111,7 +1114,7 @@ export function check(state, only) {
 
 // ---------------------------------------------------------------- command line
 function parse(argv) {
-  const o = /** @type {Record<string, any>} */ ({ _: [], conf: {} }),
+  const o = /** @type {Record<string, any>} */ ({ _: [], conf: {}, debug: [] }),
     flags = new Set(['security', 'acl', 'hard', 'clean', 'purge', 'unsecured', 'no-cds'])
   for (let i = 0; i < argv.length; i++) {
     const a = argv[i]
@@ -1127,7 +1130,8 @@ function parse(argv) {
       if (k === 'conf') {
         const [ck, cv] = val.split(/=(.*)/s)
         o.conf[ck] = cv
-      } else o[k.replace(/-(\w)/g, (_, c) => c.toUpperCase())] = val
+      } else if (k === 'debug') o.debug.push(val)
+      else o[k.replace(/-(\w)/g, (_, c) => c.toUpperCase())] = val
     }
   }
   return o

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
+  AuthenticationError,
   AuthorizationError,
   ConnectionError,
   KafkaError,
@@ -14,7 +15,7 @@ import {
   type NetworkConfig,
 } from '../../src/network/cluster.js'
 import type { TopicChange } from '../../src/network/metadata.js'
-import { ApiVersions, Metadata, Produce } from '../../src/protocol/apis.js'
+import { ApiVersions, Metadata, Produce, SaslHandshake } from '../../src/protocol/apis.js'
 import { ManualClock, settled } from './manual-clock.js'
 import { MemoryNetwork, type MemorySocket } from './memory-transport.js'
 import {
@@ -23,6 +24,7 @@ import {
   ScriptedBroker,
   versions,
   type Asked,
+  type Script,
   type MetadataRequest,
   type MetadataResponse,
   type TopicSketch,
@@ -252,16 +254,88 @@ describe('bootstrap', () => {
     expect(times).toEqual([10, 100, 300, 700])
   })
 
-  test('reports what is wrong for good rather than that others are down', async () => {
+  test('goes on trying while one server is wrong for good and others are down, and says both', async () => {
     const odd = new ScriptedBroker((asked) => {
       const ranges = new Map([[ApiVersions.key, [7, 9] as const]])
       asked.respond({ ...versions(ranges), errorCode: 35 }, { version: 0 })
       return 'nothing'
     })
-    network.listen('10.0.0.1', 9092, odd.serve)
-    const bootstrapServers = [1, 2].map((id) => ({ host: `10.0.0.${id}`, port: 9092 }))
-    const error = await rejection(start({ bootstrapServers }).anyConnection())
-    expect(error).toBeInstanceOf(UnsupportedVersionError)
+    network.listen('10.0.0.8', 9092, odd.serve)
+    network.listen('10.0.0.9', 9092, (socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    const bootstrapServers = [8, 9, 1].map((id) => ({ host: `10.0.0.${id}`, port: 9092 }))
+    const one = start({ bootstrapServers })
+    const error = await rejection(one.anyConnection())
+    expect(error.retriable).toBe(true)
+    expect(error.message).toMatch(/10\.0\.0\.8:9092 .*looks like HTTP.*10\.0\.0\.1:9092 refused/)
+
+    one.requestMetadataUpdate('orders')
+    await clock.advance(5000)
+    expect(errors.filter(({ retriable }) => !retriable)).toEqual([])
+    const brokers = new TinyCluster(1)
+    brokers.topic('orders')
+    await clock.advance(2000)
+    expect(one.metadata.topic('orders')).toBeDefined()
+  })
+
+  test('gives up at once when every server is wrong for good', async () => {
+    for (const ip of ['10.0.0.8', '10.0.0.9']) {
+      network.listen(ip, 9092, (socket) => socket.write(Buffer.of(0x15, 3, 3, 0, 2, 2, 70)))
+    }
+    const bootstrapServers = [8, 9].map((id) => ({ host: `10.0.0.${id}`, port: 9092 }))
+    const one = start({ bootstrapServers })
+    one.requestMetadataUpdate('orders')
+    await settled()
+    expect(errors).toHaveLength(1)
+    expect(errors[0]).toBeInstanceOf(AuthenticationError)
+    expect(errors[0]).toMatchObject({ code: 'SSL_HANDSHAKE_FAILED', retriable: false })
+    expect(errors[0]!.message).toMatch(/expects TLS: set ssl/)
+  })
+
+  test('one no to the credentials is enough when nobody says yes', async () => {
+    const { serve } = new ScriptedBroker()
+    network.listen('10.0.0.1', 9092, serve)
+    const bootstrapServers = [8, 1, 9].map((id) => ({ host: `10.0.0.${id}`, port: 9092 }))
+    const denied = new AuthenticationError('no', { errno: 58 })
+    const one = start({ bootstrapServers }, { authenticate: () => Promise.reject(denied) })
+    expect(await rejection(one.anyConnection())).toBe(denied)
+  })
+
+  test('asks a server that hangs up on the first request whether it expects SASL', async () => {
+    const hangUp: Script = ({ api, socket }) => {
+      if (api.key === SaslHandshake.key) return { errorCode: 33, mechanisms: ['PLAIN', 'SCRAM-SHA-512'] }
+      if (api.key === Metadata.key) socket.destroy()
+      return api.key === Metadata.key ? 'nothing' : undefined
+    }
+    const servers = [new ScriptedBroker(hangUp), new ScriptedBroker(hangUp)]
+    for (const [i, { serve }] of servers.entries()) network.listen(`10.0.0.${8 + i}`, 9092, serve)
+    const bootstrapServers = [8, 9].map((id) => ({ host: `10.0.0.${id}`, port: 9092 }))
+    start({ bootstrapServers }).requestMetadataUpdate('orders')
+    await clock.advance(1900)
+    const last = errors.at(-1)
+    expect(last).toMatchObject({ code: 'ILLEGAL_SASL_STATE', retriable: false })
+    expect(last!.message).toMatch(/expects SASL .*: set sasl \(the broker has PLAIN, SCRAM-SHA-512\)/)
+  })
+
+  test('a server that hung up for another reason is used as soon as it answers', async () => {
+    const brokers = new TinyCluster(1)
+    brokers.topic('orders')
+    const broker = brokers.brokers.get(1)!
+    let hasHungUp = false
+    const asked: string[] = []
+    broker.script = ({ api, socket }) => {
+      asked.push(api.name)
+      if (api.key === SaslHandshake.key) return { errorCode: 34, mechanisms: [] }
+      if (api.key !== Metadata.key) return undefined
+      if (hasHungUp) return brokers.describe(['orders'])
+      hasHungUp = true
+      socket.destroy()
+      return 'nothing'
+    }
+    const one = start()
+    one.requestMetadataUpdate('orders')
+    await clock.advance(1000)
+    expect(one.metadata.topic('orders')).toBeDefined()
+    expect(asked).toEqual(['ApiVersions', 'Metadata', 'ApiVersions', 'SaslHandshake', 'Metadata'])
   })
 
   test('tells of a refusal for good at once, and asks again when somebody asks', async () => {

@@ -178,8 +178,8 @@ describe('opening', () => {
   test('knows the features that are in force', async () => {
     broker.features = [{ name: 'transaction.version', maxVersionLevel: 2, minVersionLevel: 0 }]
     const one = await opened()
-    expect(one.finalizedFeature('transaction.version')).toBe(2)
-    expect(one.finalizedFeature('metadata.version')).toBe(0)
+    expect(one.versions?.feature('transaction.version')).toBe(2)
+    expect(one.versions?.feature('metadata.version')).toBe(0)
     await end(one)
   })
 
@@ -766,7 +766,7 @@ describe('an answer that makes no sense', () => {
     ],
     ['random', () => Buffer.from('00000123deadbeefcafebabe8badf00d'.repeat(20), 'hex'), /closed/],
     ['http', () => Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), /HTTP/],
-    ['tlsAlert', () => Buffer.of(0x15, 3, 3, 0, 2, 2, 70), /TLS alert/],
+    ['tlsAlert', () => Buffer.of(0x15, 3, 3, 0, 2, 2, 70), /looks like TLS/],
   ])(
     '(%s) closes the connection, whole or byte by byte, and can be tried again',
     async (_, poison, message) => {

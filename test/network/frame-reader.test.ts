@@ -90,8 +90,8 @@ describe('the frame reader', () => {
     ['above the limit', 1_000_001, /above the limit of 1000000 \(socketMaxResponseBytes\)/],
     ['the largest there is', 2 ** 31 - 1, /above the limit/],
     ['HTTP', Buffer.from('HTTP').readInt32BE(), /HTTP/],
-    ['a TLS alert', 0x15030300, /TLS alert.*expects TLS/],
-    ['a TLS handshake', 0x16030100, /TLS handshake.*expects TLS/],
+    ['a TLS alert', 0x15030300, /expects TLS/],
+    ['a TLS handshake', 0x16030100, /expects TLS/],
   ])('refuses a size that is %s, also when it comes byte by byte', (_, size, message) => {
     const bytes = Buffer.alloc(4)
     bytes.writeInt32BE(size)

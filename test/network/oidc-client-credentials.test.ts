@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { AuthenticationError, ConnectionError } from '../../src/errors.js'
-import { awsMskIam } from '../../src/network/sasl/aws-msk-iam.js'
 import { oidcClientCredentials } from '../../src/network/sasl/oidc-client-credentials.js'
 
 const SECRET = 's3cret-of-the-client'
@@ -145,41 +144,5 @@ describe('oidcClientCredentials', () => {
 
   test('a secret goes nowhere without TLS', () => {
     expect(() => provider({ tokenEndpoint: 'http://idp.example/token' })).toThrow(/must be https/)
-  })
-})
-
-describe('AWS_MSK_IAM', () => {
-  const sasl = { mechanism: 'AWS_MSK_IAM', region: 'eu-central-1' } as const
-  const read = <T extends string | object>(_: string, source: T | (() => T | Promise<T>)): Promise<T> =>
-    Promise.resolve(typeof source === 'function' ? (source as () => T | Promise<T>)() : source)
-
-  test("sends a token that AWS's package signed, as OAUTHBEARER", async () => {
-    const regions: string[] = []
-    const generateAuthToken = ({ region }: { region: string }) => {
-      regions.push(region)
-      return Promise.resolve({ token: 'c2lnbmVk', expiryTime: 0 })
-    }
-    const { mechanism, authenticate } = awsMskIam(sasl, read, () => ({ generateAuthToken }))
-    const said: string[] = []
-    await authenticate(
-      (message) => {
-        said.push(Buffer.from(message).toString())
-        return Promise.resolve(Buffer.alloc(0))
-      },
-      { host: 'b-1', port: 9098 },
-    )
-    expect([mechanism, said, regions]).toEqual([
-      'OAUTHBEARER',
-      ['n,,\x01auth=Bearer c2lnbmVk\x01\x01'],
-      ['eu-central-1'],
-    ])
-  })
-
-  test('says what to install when it is not there', async () => {
-    const { authenticate } = awsMskIam(sasl, read, () => {
-      throw new Error('Cannot find module')
-    })
-    const error = await refusal(authenticate(() => Promise.reject(new Error('no')), { host: 'b', port: 1 }))
-    expect(error.message).toMatch(/npm install aws-msk-iam-sasl-signer-js/)
   })
 })

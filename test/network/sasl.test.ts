@@ -11,7 +11,7 @@ import type { RequestOf } from '../../src/protocol/schema.js'
 import type { SaslOptions } from '../../src/sasl-option.js'
 import { ManualClock, settled } from './manual-clock.js'
 import { MemoryNetwork } from './memory-transport.js'
-import { ScriptedBroker, type Asked } from './scripted-broker.js'
+import { allRanges, ScriptedBroker, type Asked } from './scripted-broker.js'
 
 const SECRET = 'a-pencil-nobody-knows'
 
@@ -189,6 +189,80 @@ describe('OAUTHBEARER', () => {
     answers(() => ({}))
     expect(await refusal(connect(oauth(token)).open())).toBeInstanceOf(AuthenticationError)
     expect(said()).toEqual([])
+  })
+})
+
+describe('brokers before 1.0, which know no SaslAuthenticate', () => {
+  const sasl = { mechanism: 'PLAIN', username: 'alice', password: SECRET } as const
+  const initialized = { throttleTimeMs: 0, errorCode: 0, producerId: 7n, producerEpoch: 0 }
+  const body = { transactionalId: null, transactionTimeoutMs: 0, producerId: -1n, producerEpoch: -1 }
+  let messages: Buffer[]
+
+  beforeEach(() => {
+    messages = []
+    const ranges = new Map([...allRanges, [SaslHandshake.key, [0, 0] as const]])
+    ranges.delete(SaslAuthenticate.key)
+    broker.ranges = ranges
+    broker.script = ({ api }) => {
+      if (api.key === SaslHandshake.key) return { errorCode: 0, mechanisms: ['PLAIN'] }
+      return api.key === InitProducerId.key ? initialized : undefined
+    }
+  })
+
+  /** Takes so many messages without a request around them; then requests again. */
+  function takes(...replies: readonly (Buffer | 'nothing')[]): void {
+    broker.bare = (message) => {
+      const reply = replies[messages.length]
+      if (reply !== undefined) messages.push(message)
+      return reply
+    }
+  }
+
+  test('get the bare message, may answer it with nothing at all, and then take requests', async () => {
+    takes(Buffer.alloc(0))
+    await connect(sasl).open()
+    expect(broker.of('SaslHandshake')[0]!.version).toBe(0)
+    expect(messages).toEqual([Buffer.from(`\0alice\0${SECRET}`)])
+    expect(await one.request(InitProducerId, body)).toMatchObject({ producerId: 7n })
+  })
+
+  test('may have as many steps as the mechanism wants', async () => {
+    takes(Buffer.from('a'), Buffer.from('a longer one'), Buffer.alloc(0))
+    const heard: string[] = []
+    await connect({
+      mechanism: 'GSSAPI',
+      authenticate: async (step) => {
+        for (const said of ['x', '', 'yy']) heard.push(Buffer.from(await step(Buffer.from(said))).toString())
+      },
+    }).open()
+    expect(messages.map(String)).toEqual(['x', '', 'yy'])
+    expect(heard).toEqual(['a', 'a longer one', ''])
+  })
+
+  test('refuse by hanging up, which is told, and may pass', async () => {
+    broker.bare = (_, socket) => {
+      socket.destroy()
+      return 'nothing'
+    }
+    const error = await refusal(connect(sasl).open())
+    expect(error).toBeInstanceOf(ConnectionError)
+    expect(error).not.toBeInstanceOf(AuthenticationError)
+    expect(error.retriable).toBe(true)
+    expect(error.message).toMatch(/before 1\.0 do so when they refuse the credentials/)
+  })
+
+  test('have requestTimeoutMs, and the limit on sizes holds', async () => {
+    takes('nothing')
+    const silent = refusal(connect(sasl).open())
+    await settled()
+    await clock.advance(30_000)
+    expect((await silent).message).toMatch(/did not answer a message of SASL within 30000 ms/)
+
+    broker.bare = (_, socket) => {
+      socket.write(Buffer.of(0, 0x08, 0, 1))
+      return 'nothing'
+    }
+    expect((await refusal(connect(sasl).open())).message).toContain('above the limit of 524288')
   })
 })
 

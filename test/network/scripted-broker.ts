@@ -1,6 +1,6 @@
 /** The other side of a socket, as dumb as can be: it reads requests, and a test says what it answers. */
 import type { Duplex } from 'node:stream'
-import { apis, ApiVersions, ZERO_UUID, type Metadata } from '../../src/protocol/apis.js'
+import { apis, ApiVersions, SaslHandshake, ZERO_UUID, type Metadata } from '../../src/protocol/apis.js'
 import { readRequestHeader, type RequestOf, type ResponseOf } from '../../src/protocol/schema.js'
 import { Reader } from '../../src/protocol/wire.js'
 
@@ -33,6 +33,12 @@ export class ScriptedBroker {
   /** Every request, in order. */
   readonly asked: Asked[] = []
   readonly sockets: Duplex[] = []
+  /**
+   * Answers the messages that come without a request around them, after version 0 of SaslHandshake; undefined for what
+   * is a request again.
+   */
+  bare: (message: Buffer, socket: Duplex) => Buffer | 'nothing' | undefined = () => undefined
+  readonly #takesBare = new WeakSet<Duplex>()
   ranges: Ranges = allRanges
   features: { name: string; maxVersionLevel: number; minVersionLevel: number }[] = []
   #script: Script
@@ -66,6 +72,14 @@ export class ScriptedBroker {
   }
 
   #receive(bytes: Buffer, socket: Duplex): void {
+    const bare = this.#takesBare.has(socket) ? this.bare(Buffer.from(bytes), socket) : undefined
+    if (bare === 'nothing') return
+    if (bare !== undefined) {
+      const size = Buffer.alloc(4)
+      size.writeInt32BE(bare.length)
+      socket.write(Buffer.concat([size, bare]))
+      return
+    }
     const reader = new Reader(bytes)
     const header = readRequestHeader(reader, (key, version) => version >= byKey.get(key)!.flexibleFrom)
     const api = byKey.get(header.apiKey)!
@@ -87,6 +101,7 @@ export class ScriptedBroker {
       },
     }
     this.asked.push(asked)
+    if (api.key === SaslHandshake.key && version === 0) this.#takesBare.add(socket)
     const answer = this.#script(asked) ?? this.#default(asked)
     if (answer !== 'nothing') asked.respond(answer)
   }

@@ -4,8 +4,11 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ProtocolError } from '../../src/errors.js'
 import {
+  AddOffsetsToTxn,
+  AddPartitionsToTxn,
   apis,
   ApiVersions,
+  EndTxn,
   FindCoordinator,
   GetTelemetrySubscriptions,
   InitProducerId,
@@ -13,6 +16,7 @@ import {
   Produce,
   SaslAuthenticate,
   SaslHandshake,
+  TxnOffsetCommit,
   ZERO_UUID,
 } from '../../src/protocol/apis.js'
 import { readRequestHeader, type Api, type RequestOf, type ResponseOf } from '../../src/protocol/schema.js'
@@ -330,6 +334,72 @@ describe('a message of our own', () => {
     producerId: int64,
     producerEpoch: int16,
   })
+  const addPartitionsRequest: fc.Arbitrary<RequestOf<typeof AddPartitionsToTxn>> = fc.record({
+    v3AndBelowTransactionalId: text,
+    v3AndBelowProducerId: int64,
+    v3AndBelowProducerEpoch: int16,
+    v3AndBelowTopics: list(fc.record({ name: text, partitions: list(int32) })),
+  })
+  const addPartitionsResponse: fc.Arbitrary<ResponseOf<typeof AddPartitionsToTxn>> = fc.record({
+    throttleTimeMs: int32,
+    resultsByTopicV3AndBelow: list(
+      fc.record({
+        name: text,
+        resultsByPartition: list(fc.record({ partitionIndex: int32, partitionErrorCode: int16 })),
+      }),
+    ),
+  })
+  const addOffsetsRequest: fc.Arbitrary<RequestOf<typeof AddOffsetsToTxn>> = fc.record({
+    transactionalId: text,
+    producerId: int64,
+    producerEpoch: int16,
+    groupId: text,
+  })
+  const addOffsetsResponse: fc.Arbitrary<ResponseOf<typeof AddOffsetsToTxn>> = fc.record({
+    throttleTimeMs: int32,
+    errorCode: int16,
+  })
+  const endTxnRequest: fc.Arbitrary<RequestOf<typeof EndTxn>> = fc.record({
+    transactionalId: text,
+    producerId: int64,
+    producerEpoch: int16,
+    committed: fc.boolean(),
+  })
+  const endTxnResponse: fc.Arbitrary<ResponseOf<typeof EndTxn>> = fc.record({
+    throttleTimeMs: int32,
+    errorCode: int16,
+    producerId: int64,
+    producerEpoch: int16,
+  })
+  const txnOffsetCommitRequest = (version: number): fc.Arbitrary<RequestOf<typeof TxnOffsetCommit>> =>
+    fc.record({
+      transactionalId: text,
+      groupId: text,
+      producerId: int64,
+      producerEpoch: int16,
+      generationId: from(version, 3, int32, -1),
+      memberId: from(version, 3, text, ''),
+      groupInstanceId: from(version, 3, nullableText, null),
+      topics: list(
+        fc.record({
+          name: text,
+          partitions: list(
+            fc.record({
+              partitionIndex: int32,
+              committedOffset: int64,
+              committedLeaderEpoch: int32,
+              committedMetadata: nullableText,
+            }),
+          ),
+        }),
+      ),
+    })
+  const txnOffsetCommitResponse: fc.Arbitrary<ResponseOf<typeof TxnOffsetCommit>> = fc.record({
+    throttleTimeMs: int32,
+    topics: list(
+      fc.record({ name: text, partitions: list(fc.record({ partitionIndex: int32, errorCode: int16 })) }),
+    ),
+  })
   const bytes = fc.uint8Array().map((some): Uint8Array => Buffer.from(some))
   const saslHandshakeRequest = fc.record({ mechanism: text })
   const saslHandshakeResponse = fc.record({ errorCode: int16, mechanisms: list(text) })
@@ -352,6 +422,10 @@ describe('a message of our own', () => {
     { api: FindCoordinator, request: findCoordinatorRequest, response: () => findCoordinatorResponse },
     { api: ApiVersions, request: () => apiVersionsRequest, response: () => apiVersionsResponse },
     { api: InitProducerId, request: initProducerIdRequest, response: () => initProducerIdResponse },
+    { api: AddPartitionsToTxn, request: () => addPartitionsRequest, response: () => addPartitionsResponse },
+    { api: AddOffsetsToTxn, request: () => addOffsetsRequest, response: () => addOffsetsResponse },
+    { api: EndTxn, request: () => endTxnRequest, response: () => endTxnResponse },
+    { api: TxnOffsetCommit, request: txnOffsetCommitRequest, response: () => txnOffsetCommitResponse },
     {
       api: GetTelemetrySubscriptions,
       request: () => fc.record({ clientInstanceId: uuid }),

@@ -240,6 +240,15 @@ describe('the compressor of a producer', () => {
   })
 })
 
+test.each(['at once', 'as a promise'])(
+  "an engine of the user's that gives no bytes %s fails, and says so",
+  async (how) => {
+    const wrong = () => (how === 'at once' ? undefined : Promise.resolve('text')) as unknown as Uint8Array
+    const { made } = compressor('gzip', { codecs: { gzip: { compress: wrong } } })
+    await expect(made!.compress(new Uint8Array(5))).rejects.toThrow('codecs.gzip.compress gave no Uint8Array')
+  },
+)
+
 describe('decompress', () => {
   test('reads what other encoders write', () => {
     const snappyRaw = Buffer.from([3, 8, 97, 98, 99])

@@ -2,6 +2,7 @@
  * Amazon MSK with IAM: an OAUTHBEARER token that AWS's own package signs. It is an optional peer, loaded when it is first
  * needed.
  */
+import type * as MskSigner from 'aws-msk-iam-sasl-signer-js'
 import { AuthenticationError } from '../../errors.js'
 import type { OAuthToken, SaslAwsMskIam, SaslMechanism } from '../../sasl-option.js'
 import type { ReadCredentials } from './credentials.js'
@@ -10,9 +11,7 @@ import { oauthBearer } from './oauthbearer.js'
 const SIGNER = 'aws-msk-iam-sasl-signer-js'
 
 /** What is used of the signer. */
-interface Signer {
-  readonly generateAuthToken: (options: { readonly region: string }) => Promise<{ readonly token: string }>
-}
+type Signer = Pick<typeof MskSigner, 'generateAuthToken'>
 
 export function awsMskIam(
   { region }: SaslAwsMskIam,
@@ -32,8 +31,14 @@ function loadSigner(load: (name: string) => unknown): Signer {
   try {
     return load(SIGNER) as Signer
   } catch (error) {
-    throw new AuthenticationError(`AWS_MSK_IAM needs the package ${SIGNER}: npm install ${SIGNER}`, {
-      cause: error,
-    })
+    const { code, message } = error as NodeJS.ErrnoException
+    // It names what was not found: this package, or a part of it.
+    const isMissing = code === 'MODULE_NOT_FOUND' && message.startsWith(`Cannot find module '${SIGNER}'`)
+    throw new AuthenticationError(
+      isMissing
+        ? `AWS_MSK_IAM needs the package ${SIGNER}: npm install ${SIGNER}`
+        : `the package ${SIGNER} is installed, but cannot be loaded: ${message}`,
+      { cause: error },
+    )
   }
 }
