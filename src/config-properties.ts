@@ -33,7 +33,6 @@ const partitioners = new Map<string, () => Partitioner>([
 
 /** What a setting must be because this producer can do nothing else; in lower case, '' where it must be empty. */
 const onlyThis = new Map([
-  ['transactional.id', ''],
   ['transaction.two.phase.commit.enable', 'false'],
   ['interceptor.classes', ''],
   ['config.providers', ''],
@@ -50,7 +49,6 @@ const ignored = new Set([
   'receive.buffer.bytes',
   'security.providers',
   'send.buffer.bytes',
-  'transaction.timeout.ms',
 ])
 
 /** Read by security-properties.ts; without a `security.protocol` that uses them Java does not look at them either. */

@@ -100,6 +100,19 @@ const rules: readonly Rule[] = [
     },
   },
   {
+    // After the rule above: what turned idempotence off is in conflict with transactions, too.
+    options: ['enableIdempotence', 'transactionalId', 'acks', 'retries'],
+    apply({ enableIdempotence, transactionalId, acks, retries }, isGiven, { problems }) {
+      if (transactionalId === undefined || enableIdempotence) return
+      const not = isGiven('enableIdempotence')
+        ? 'enableIdempotence: false'
+        : acks !== -1
+          ? `acks ${acks}`
+          : `retries ${retries}`
+      problems.push(`transactionalId needs idempotence, so not ${not}`)
+    },
+  },
+  {
     options: ['deliveryTimeoutMs', 'lingerMs', 'requestTimeoutMs'],
     apply(config, isGiven, { problems, warnings }) {
       config.lingerMs = Math.min(config.lingerMs, MAX_INT)

@@ -103,7 +103,7 @@ export class ConnectionError extends KafkaError {
   }
 }
 
-/** The broker refused the credentials, or the TLS handshake failed. */
+/** The broker refused the credentials, the TLS handshake failed, or the server speaks another protocol. */
 export class AuthenticationError extends ConnectionError {
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'SASL_AUTHENTICATION_FAILED', retriable: false, ...details })

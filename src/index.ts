@@ -1,12 +1,8 @@
 /** The public entry of `kafka-producer`: names, no logic. */
-export {
-  Producer,
-  type MetadataChange,
-  type PartitionInfo,
-  type ProducerEvents,
-  type TopicOptions,
-} from './producer.js'
-export type { TopicProducer } from './topic-producer.js'
+export { Producer, type MetadataChange, type PartitionInfo, type ProducerEvents } from './producer.js'
+export type { TopicOptions, TopicProducer } from './topic-producer.js'
+export type { Transaction } from './transaction.js'
+export type { ConsumedOffset, ConsumedOffsets, ConsumerGroupMetadata } from './consumer-offsets.js'
 export type { ProducerConfig } from './config.js'
 export { configFromProperties } from './config-properties.js'
 export type {

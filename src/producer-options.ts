@@ -33,6 +33,21 @@ function serializer(kafkaName: string): Option<Serializer<unknown>, Serializer<u
   )
 }
 
+/** Text that is there or not; an empty one would be an id like any other, shared by accident. */
+function transactionalId(kafkaName: string): Option<string, string | undefined> {
+  const option = text(kafkaName, { default: '', defaultText: 'none' })
+  const valid = 'a string of 1 to 32767 bytes'
+  return {
+    ...option,
+    valid,
+    default: undefined,
+    read: (given) => {
+      const read = option.read(given)
+      return typeof read === 'string' && read !== '' ? read : mustBe(valid, given)
+    },
+  }
+}
+
 /** Kept as the number that Produce requests carry. */
 function acksOption(kafkaName: string): Option<'all' | -1 | 1 | 0, -1 | 1 | 0> {
   const option = oneOf(kafkaName, ['all', -1, 1, 0], 'all')
@@ -116,6 +131,20 @@ export const producerOptions = {
    * @defaultValue true
    */
   enableIdempotence: boolean('enable.idempotence', true),
+
+  /**
+   * Makes the producer transactional: the name under which the cluster knows it from one run to the next (KIP-98). Of
+   * two producers with the same id the later one fences the earlier, and ends what it left open. Needs idempotence.
+   * @defaultValue none
+   */
+  transactionalId: transactionalId('transactional.id'),
+
+  /**
+   * How long a transaction may stay open, in milliseconds, before its coordinator aborts it. At most the brokers'
+   * `transaction.max.timeout.ms`, which is 15 minutes unless somebody changed it.
+   * @defaultValue 60000
+   */
+  transactionTimeoutMs: int('transaction.timeout.ms', { default: 60_000, min: 1 }),
 
   /**
    * How often a batch is tried again after an error that may pass. Better left alone: `deliveryTimeoutMs` bounds the

@@ -1,29 +1,33 @@
 /** The producer: what an application holds. Wires the parts together, and carries their life from first use to close. */
 import { EventEmitter } from 'node:events'
 import type { Writable } from 'node:stream'
-import { resolveConfig, type ProducerConfig, type ResolvedConfig, type Serializers } from './config.js'
-import { KafkaError, ProducerClosedError, TimeoutError, withOutcome } from './errors.js'
+import { resolveConfig, type ProducerConfig, type ResolvedConfig } from './config.js'
+import type { ConsumedOffsets, ConsumerGroupMetadata } from './consumer-offsets.js'
+import { IllegalStateError, KafkaError, ProducerClosedError, TimeoutError, withOutcome } from './errors.js'
 import { Backoff } from './network/backoff.js'
 import { Cluster, type ConnectionEvent } from './network/cluster.js'
+import { within } from './network/within.js'
 import type { TopicChange } from './network/metadata.js'
 import { saslLogin } from './network/sasl.js'
 import { tlsConnect } from './network/tls.js'
-import type { Partitioner } from './partitioner.js'
 import { GetTelemetrySubscriptions, ZERO_UUID } from './protocol/apis.js'
 import { brokerError } from './protocol/error-codes.js'
 import { BatchCompression } from './producer/batch-compression.js'
 import { SenderCounters } from './producer/counters.js'
+import { Idempotence } from './producer/idempotence.js'
 import type { CompletionObserver } from './producer/producer-batch.js'
 import { RecordAccumulator } from './producer/record-accumulator.js'
 import { RecordIntake, type RecordTypes } from './producer/record-intake.js'
 import { seamsOf, type Seams } from './producer/seams.js'
 import { Sender } from './producer/sender.js'
+import type { SequenceGate } from './producer/sequence-gate.js'
 import { TransactionManager } from './producer/transaction-manager.js'
 import { compressorFor, type Compressor } from './records/compression.js'
 import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata, TopicPartition } from './record.js'
 import type { ProducerMetrics } from './metrics.js'
 import { RecordStream } from './record-stream.js'
-import { TopicProducer } from './topic-producer.js'
+import { TopicProducer, topicTypes, type TopicOptions } from './topic-producer.js'
+import { Transaction } from './transaction.js'
 
 /** A partition as `partitionsFor` describes it. */
 export interface PartitionInfo extends TopicPartition {
@@ -32,6 +36,9 @@ export interface PartitionInfo extends TopicPartition {
   /** -1 where the brokers do not tell (before Kafka 2.1). */
   readonly leaderEpoch: number
 }
+
+/** The markers of a transaction take about this long; who comes earlier is told CONCURRENT_TRANSACTIONS. */
+const MARKERS_MS = 20
 
 /** What `on` can be told of. */
 export interface ProducerEvents {
@@ -62,9 +69,6 @@ export interface MetadataChange {
   readonly partitionCount: number
 }
 
-/** A handle's serializers and partitioner. */
-export type TopicOptions<K, V> = Serializers<K, V> & { readonly partitioner?: Partitioner | undefined }
-
 /**
  * A Kafka producer. One per process serves all topics; it connects when it is first used.
  *
@@ -79,6 +83,8 @@ export class Producer<K = Payload, V = Payload> {
   readonly #cluster: Cluster
   readonly #accumulator: RecordAccumulator
   readonly #transactions: TransactionManager | null
+  /** Null without idempotence. */
+  readonly #sequences: SequenceGate | null
   readonly #sender: Sender
   readonly #intake: RecordIntake
   readonly #types: RecordTypes
@@ -87,6 +93,7 @@ export class Producer<K = Payload, V = Payload> {
   #clientInstanceId: string | null = null
   /** Why nothing can be sent any more. */
   #refusal: KafkaError | null = null
+  #isFatal = false
   #closing: Promise<number> | null = null
 
   /**
@@ -97,11 +104,14 @@ export class Producer<K = Payload, V = Payload> {
     this.#config = resolveConfig(config)
     this.#seams = seamsOf(config)
     const { clock, connect, lookup, random } = this.#seams
-    const backoff = new Backoff(this.#config.retryBackoffMs, this.#config.retryBackoffMaxMs, random)
+    const { enableIdempotence, retryBackoffMs, retryBackoffMaxMs, transactionalId } = this.#config
+    const backoff = new Backoff(retryBackoffMs, retryBackoffMaxMs, random)
+    const shortBackoff = new Backoff(Math.min(MARKERS_MS, retryBackoffMs), retryBackoffMaxMs, random)
     const observer: CompletionObserver = {
       callbackThrew: (error) => this.#config.logger.error('a delivery callback threw', { error }),
       recordFailed: (error, { topic, partition }) => {
         this.#recordErrors++
+        this.#transactions?.failed(error)
         this.#emit('deliveryError', error, { topic, partition })
       },
     }
@@ -124,39 +134,61 @@ export class Producer<K = Payload, V = Payload> {
       onConnect: (broker) => this.#onConnection('connect', broker),
       onDisconnect: (broker) => this.#onConnection('disconnect', broker),
     })
-    this.#transactions = this.#config.enableIdempotence
-      ? new TransactionManager({
-          cluster: this.#cluster,
-          clock,
-          backoff,
-          isWanted: () => this.#accumulator.incompleteCount > 0,
-          onProducerId: () => {
-            this.#accumulator.markAllReady()
-            this.#sender.wake()
-          },
-          onFatal: (error) => this.#fail(error),
-        })
-      : null
+    this.#transactions =
+      transactionalId === undefined
+        ? null
+        : new TransactionManager(transactionalId, {
+            config: this.#config,
+            cluster: this.#cluster,
+            clock,
+            backoff,
+            shortBackoff,
+            flush: () => this.flush(),
+            dropUnsent: (error) => {
+              this.#intake.failAll(error)
+              this.#sender.dropUnsent(error)
+            },
+            onAdded: (queues) => {
+              for (const queue of queues) this.#accumulator.markReady(queue)
+              this.#sender.wake()
+            },
+            onFatal: (error) => this.#fail(error),
+          })
+    const idempotence = (): Idempotence =>
+      new Idempotence({
+        cluster: this.#cluster,
+        clock,
+        backoff,
+        isWanted: () => this.#accumulator.incompleteCount > 0,
+        onProducerId: () => {
+          this.#accumulator.markAllReady()
+          this.#sender.wake()
+        },
+        onFatal: (error) => this.#fail(error),
+      })
+    this.#sequences = this.#transactions ?? (enableIdempotence ? idempotence() : null)
     this.#intake = new RecordIntake({
       config: this.#config,
       accumulator: this.#accumulator,
       cluster: this.#cluster,
       clock,
       observer,
-      refusal: () => this.#refusal,
+      refusal: () => this.#refusal ?? this.#transactions?.sendRefusal() ?? null,
     })
     this.#sender = new Sender({
       config: this.#config,
       accumulator: this.#accumulator,
       cluster: this.#cluster,
-      transactions: this.#transactions,
+      sequences: this.#sequences,
       clock,
       backoff,
+      shortBackoff,
       observer,
       counters: this.#counters,
       onFatal: (error) => this.#fail(error),
     })
     this.#accumulator.onChange = () => this.#sender.wake()
+    this.#accumulator.onBatch = (queue) => this.#transactions?.onBatch(queue)
     this.#accumulator.onRoom = () => this.#intake.onRoom()
     this.#types = {
       keySerializer: this.#config.keySerializer,
@@ -174,7 +206,9 @@ export class Producer<K = Payload, V = Payload> {
     for (;;) {
       this.#throwIfRefused()
       try {
-        await this.#within(deadline, this.#cluster.anyConnection(), () => this.#unreachable(undefined))
+        await within(this.#seams.clock, deadline, this.#cluster.anyConnection(), () =>
+          this.#unreachable(undefined),
+        )
         return
       } catch (error) {
         if (!(error instanceof KafkaError) || !error.retriable) throw error
@@ -207,15 +241,7 @@ export class Producer<K = Payload, V = Payload> {
   topic(name: string): TopicProducer<K, V>
   topic<TK = Payload, TV = Payload>(name: string, options: TopicOptions<TK, TV>): TopicProducer<TK, TV>
   topic<TK, TV>(name: string, options?: TopicOptions<TK, TV>): TopicProducer<TK, TV> {
-    const types =
-      options === undefined
-        ? this.#types
-        : {
-            keySerializer: options.keySerializer as RecordTypes['keySerializer'],
-            valueSerializer: options.valueSerializer as RecordTypes['valueSerializer'],
-            partitioner: options.partitioner ?? this.#types.partitioner,
-          }
-    return new TopicProducer(name, this.#intake, types)
+    return new TopicProducer(name, this.#intake, topicTypes(this.#types, options))
   }
 
   /**
@@ -238,7 +264,10 @@ export class Producer<K = Payload, V = Payload> {
     this.#closing ??= this.#close()
     const { timeoutMs } = options
     if (timeoutMs === undefined) return this.#closing
-    const giveUp = (): void => this.#failAll((isOpen) => notInTime(timeoutMs, isOpen))
+    const giveUp = (): void => {
+      this.#sequences?.close()
+      this.#failAll((isOpen) => notInTime(timeoutMs, isOpen))
+    }
     if (timeoutMs <= 0) giveUp()
     else {
       const timer = this.#seams.clock.setTimer(timeoutMs, giveUp)
@@ -252,6 +281,80 @@ export class Producer<K = Payload, V = Payload> {
     await this.close()
   }
 
+  /**
+   * Registers the transactional id with its coordinator, which fences earlier producers with the same id and ends what
+   * they left open. Once, before the first transaction; `transaction()` does it by itself. Rejects with TimeoutError
+   * after `maxBlockMs`: then call it again, or close. (KIP-98)
+   */
+  async initTransactions(): Promise<void> {
+    await this.#transactional('initTransactions').initTransactions()
+  }
+
+  /** Every record that is sent from here on belongs to the transaction. Throws IllegalStateError while one is open. */
+  beginTransaction(): void {
+    this.#transactional('beginTransaction').beginTransaction()
+  }
+
+  /**
+   * Commits a consumer group's offsets as part of the transaction: they hold if, and from when, the transaction is
+   * committed (KIP-447). The consumer must not commit them itself (`enable.auto.commit` off). Rejects with an `abortable`
+   * error when the member is not in the group any more, and for an offset that is none (code INVALID_ARGUMENT), which
+   * does the transaction no harm. Needs brokers of 0.11, and of 2.5 for more of the group than its id.
+   */
+  async sendOffsetsToTransaction(
+    offsets: ConsumedOffsets,
+    groupMetadata: ConsumerGroupMetadata,
+  ): Promise<void> {
+    await this.#transactional('sendOffsetsToTransaction').sendOffsets(offsets, groupMetadata)
+  }
+
+  /**
+   * Flushes, then makes all records and offsets of the transaction visible at once. Rejects with TransactionAbortedError,
+   * whose cause is the first error, where any of them failed: then call abortTransaction. Rejects with TimeoutError
+   * after `maxBlockMs`: it may have been committed, and only calling it again tells.
+   */
+  async commitTransaction(): Promise<void> {
+    await this.#transactional('commitTransaction').commitTransaction()
+  }
+
+  /**
+   * Ends the transaction without effect: consumers with `isolation.level=read_committed` never see its records. What was
+   * not sent yet fails with TransactionAbortedError. Rejects with TimeoutError after `maxBlockMs`: then call it again.
+   */
+  async abortTransaction(): Promise<void> {
+    await this.#transactional('abortTransaction').abortTransaction()
+  }
+
+  /**
+   * Runs `fn` in a transaction of its own: commits when it has ended, and returns what it returned; aborts when it throws
+   * or any record failed, and rejects with that error. While it runs whatever this producer sends, through `tx` or not,
+   * belongs to the transaction, and a second one is an IllegalStateError. A commit that timed out is not aborted: it
+   * rejects with TimeoutError whose `mayHaveBeenWritten` is true, and `commitTransaction()` tells how it ended.
+   */
+  async transaction<T>(fn: (tx: Transaction<K, V>) => T | Promise<T>): Promise<T> {
+    const manager = this.#transactional('transaction')
+    if (manager.state === 'UNINITIALIZED' || manager.state === 'INITIALIZING')
+      await manager.initTransactions()
+    manager.beginTransaction()
+    const tx = new Transaction<K, V>(this.#intake, this.#types, manager)
+    let result: T
+    try {
+      result = await fn(tx)
+    } catch (error) {
+      tx.end()
+      throw await this.#abortAfter(error)
+    }
+    tx.end()
+    try {
+      await manager.commitTransaction()
+    } catch (error) {
+      if (!(error instanceof KafkaError) || !error.abortable) throw error
+      const told = await this.#abortAfter(error)
+      throw told instanceof KafkaError ? withOutcome(told, error.mayHaveBeenWritten) : told
+    }
+    return result
+  }
+
   /** The partitions of a topic; asks the cluster if need be, for at most `maxBlockMs` (TimeoutError). */
   async partitionsFor(topic: string): Promise<PartitionInfo[]> {
     this.#throwIfRefused()
@@ -261,7 +364,7 @@ export class Producer<K = Payload, V = Payload> {
     if (metadata.topic(topic) === undefined) this.#cluster.requestMetadataUpdate(topic)
     while (metadata.topic(topic) === undefined) {
       if (this.#seams.clock.now() >= deadline) throw this.#unreachable(metadata.topicError(topic))
-      await this.#within(deadline, this.#nextMetadata(), () => this.#unreachable(undefined))
+      await within(this.#seams.clock, deadline, this.#nextMetadata(), () => this.#unreachable(undefined))
       this.#throwIfRefused()
       const error = metadata.topicError(topic)
       if (error?.retriable === false) throw error
@@ -287,9 +390,9 @@ export class Producer<K = Payload, V = Payload> {
     if (this.#clientInstanceId === null) {
       const deadline = this.#seams.clock.now() + timeoutMs
       const late = (): KafkaError => new TimeoutError(`no client instance id within ${timeoutMs} ms`)
-      const connection = await this.#within(deadline, this.#cluster.anyConnection(), late)
+      const connection = await within(this.#seams.clock, deadline, this.#cluster.anyConnection(), late)
       const asked = connection.request(GetTelemetrySubscriptions, { clientInstanceId: ZERO_UUID })
-      const { clientInstanceId, errorCode } = await this.#within(deadline, asked, late)
+      const { clientInstanceId, errorCode } = await within(this.#seams.clock, deadline, asked, late)
       if (errorCode !== 0) throw brokerError(errorCode, 'GetTelemetrySubscriptions')
       this.#clientInstanceId = clientInstanceId
     }
@@ -337,8 +440,9 @@ export class Producer<K = Payload, V = Payload> {
   async #close(): Promise<number> {
     const before = this.#recordErrors - this.#intake.refused
     await this.flush()
+    await this.#transactions?.finish()
     this.#sender.stop()
-    this.#transactions?.close()
+    this.#sequences?.close()
     await this.#cluster.close()
     this.#intake.close()
     for (const wake of this.#metadataWaiters) wake()
@@ -353,8 +457,10 @@ export class Producer<K = Payload, V = Payload> {
 
   /** Nothing can be sent any more, whoever asks. */
   #fail(error: KafkaError): void {
-    if (this.#refusal !== null && this.#refusal.fatal) return
+    if (this.#isFatal) return
+    this.#isFatal = true
     if (this.#closing === null) this.#refusal = error
+    this.#transactions?.fatal(error)
     this.#config.logger.error('the producer is unusable', { error: error.message })
     this.#failAll((mayHaveBeenWritten) => withOutcome(error, mayHaveBeenWritten))
     this.#emit('fatal', error)
@@ -423,6 +529,23 @@ export class Producer<K = Payload, V = Payload> {
     }
   }
 
+  #transactional(call: string): TransactionManager {
+    this.#throwIfRefused()
+    if (this.#transactions !== null) return this.#transactions
+    throw new IllegalStateError(`${call}() needs a producer with a transactionalId`)
+  }
+
+  /** Aborts because of an error; the error to tell of, which is another one where the abort shows why. */
+  async #abortAfter(error: unknown): Promise<unknown> {
+    try {
+      await this.#transactions?.abortTransaction()
+      return error
+    } catch (abortError) {
+      this.#config.logger.warn('a transaction could not be aborted', { error: String(abortError) })
+      return abortError instanceof KafkaError && abortError.fatal ? abortError : error
+    }
+  }
+
   #throwIfRefused(): void {
     if (this.#refusal !== null) throw this.#refusal
   }
@@ -435,15 +558,6 @@ export class Producer<K = Payload, V = Payload> {
         else reject(error)
       }
       this.#metadataWaiters.add(wake)
-    })
-  }
-
-  /** The promise's outcome, or an error when the time is over first. */
-  #within<T>(deadline: number, promise: Promise<T>, late: () => KafkaError): Promise<T> {
-    const { clock } = this.#seams
-    return new Promise((resolve, reject) => {
-      const timer = clock.setTimer(Math.max(0, deadline - clock.now()), () => reject(late()))
-      promise.then(resolve, reject).finally(() => timer.cancel())
     })
   }
 

@@ -1,6 +1,22 @@
 /** A typed handle on one topic: one producer and its connections serve many kinds of records. */
+import type { Serializers } from './config.js'
+import type { KafkaError } from './errors.js'
+import type { Partitioner } from './partitioner.js'
 import type { RecordIntake, RecordTypes } from './producer/record-intake.js'
 import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata } from './record.js'
+
+/** A handle's serializers and partitioner. */
+export type TopicOptions<K, V> = Serializers<K, V> & { readonly partitioner?: Partitioner | undefined }
+
+/** A handle's types: those of the producer, or what the options say and of the producer only the partitioner. @internal */
+export function topicTypes<K, V>(types: RecordTypes, options: TopicOptions<K, V> | undefined): RecordTypes {
+  if (options === undefined) return types
+  return {
+    keySerializer: options.keySerializer as RecordTypes['keySerializer'],
+    valueSerializer: options.valueSerializer as RecordTypes['valueSerializer'],
+    partitioner: options.partitioner ?? types.partitioner,
+  }
+}
 
 /** Sends records of one topic with serializers of its own; made by `producer.topic()`. */
 export class TopicProducer<K = Payload, V = Payload> {
@@ -8,12 +24,14 @@ export class TopicProducer<K = Payload, V = Payload> {
   readonly name: string
   readonly #intake: RecordIntake
   readonly #types: RecordTypes
+  readonly #refusal: (() => KafkaError | null) | undefined
 
-  /** @internal */
-  constructor(name: string, intake: RecordIntake, types: RecordTypes) {
+  /** `refusal` tells why nothing can be sent any more through this handle, or null. @internal */
+  constructor(name: string, intake: RecordIntake, types: RecordTypes, refusal?: () => KafkaError | null) {
     this.name = name
     this.#intake = intake
     this.#types = types
+    this.#refusal = refusal
   }
 
   /** As the producer's `send`, for this topic. */
@@ -23,6 +41,6 @@ export class TopicProducer<K = Payload, V = Payload> {
     record: Omit<ProducerRecord<K, V>, 'topic'>,
     callback?: DeliveryCallback,
   ): Promise<RecordMetadata> | undefined {
-    return this.#intake.send(this.name, record, this.#types, callback)
+    return this.#intake.send(this.name, record, this.#types, callback, this.#refusal?.() ?? undefined)
   }
 }

@@ -178,14 +178,20 @@ test('compression and its levels are taken over', () => {
   ])
 })
 
+test('a transactional id and its timeout are read', () => {
+  expect(
+    configFromProperties('bootstrap.servers=a:1\ntransactional.id=checkout\ntransaction.timeout.ms=10000'),
+  ).toEqual({ bootstrapServers: 'a:1', transactionalId: 'checkout', transactionTimeoutMs: 10_000 })
+})
+
 test('a feature that does not exist here is refused by name, without its value', () => {
   expect(
     problemsOf(`
-      transactional.id=hunter2
+      transaction.two.phase.commit.enable=hunter2
       interceptor.classes=my.Interceptor
     `),
   ).toEqual([
-    'transactional.id must be empty or absent: this version has no counterpart',
+    'transaction.two.phase.commit.enable must be false: this version has nothing else',
     'interceptor.classes must be empty or absent: this version has no counterpart',
   ])
 })

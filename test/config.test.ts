@@ -41,6 +41,8 @@ test('the defaults are those of the Java client 4.2', () => {
     clientId: 'c',
     acks: -1,
     enableIdempotence: true,
+    transactionalId: undefined,
+    transactionTimeoutMs: 60000,
     retries: 2147483647,
     maxInFlightRequestsPerConnection: 5,
     lingerMs: 5,
@@ -308,6 +310,22 @@ test('idempotence turned off by name is not talked about', () => {
 
 test('a rule between options is passed over when one of them is invalid anyway', () => {
   expect(problemsOf({ bootstrapServers, enableIdempotence: true, acks: 'none' })).toHaveLength(1)
+})
+
+test.each([
+  [{ enableIdempotence: false }, ['transactionalId needs idempotence, so not enableIdempotence: false']],
+  [{ acks: 1 }, ['transactionalId needs idempotence, so not acks 1']],
+  [{ retries: 0 }, ['transactionalId needs idempotence, so not retries 0']],
+  [{ acks: 'all', enableIdempotence: true }, []],
+] as const)('a transactionalId with %j', (settings, problems) => {
+  expect(problemsOf({ bootstrapServers, transactionalId: 'checkout', ...settings })).toEqual(problems)
+})
+
+test('a transactionalId is text that is not empty, and a transaction has some time', () => {
+  expect(problemsOf({ bootstrapServers, transactionalId: '', transactionTimeoutMs: 0 })).toEqual([
+    'transactionalId must be a string of 1 to 32767 bytes, not ""',
+    'transactionTimeoutMs must be an integer from 1 to 2147483647, not 0',
+  ])
 })
 
 test('deliveryTimeoutMs that is given must cover lingerMs and requestTimeoutMs', () => {

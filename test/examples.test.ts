@@ -8,8 +8,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { createServer } from 'node:tls'
+import { Producer } from 'kafka-producer'
 import { TestCluster } from 'kafka-producer/testing'
 import { afterEach, describe, expect, test } from 'vitest'
+import { describeKafka } from './kafka/cluster.js'
 
 const examples = path.join(__dirname, '../examples')
 const compiled = path.join(__dirname, '../build/examples')
@@ -78,9 +80,11 @@ describe('examples', { timeout: 60_000 }, () => {
       'custom-partitioner.ts',
       'delivery-semantics.ts',
       'demo.ts',
+      'exactly-once.ts',
       'order-service.ts',
       'sasl-tls.ts',
       'test-your-service.ts',
+      'worker-threads.ts',
     ])
   })
 
@@ -180,9 +184,59 @@ describe('examples', { timeout: 60_000 }, () => {
     expect(code).toBe(1)
   })
 
+  test('the worker threads send all their readings, each sensor in order', async () => {
+    await using cluster = await TestCluster.start({ topics: { readings: { partitions: 3 } } })
+    const env = { KAFKA_BOOTSTRAP: cluster.bootstrapServers.toString(), READINGS: '2000', WORKERS: '3' }
+    const { code, stdout, stderr } = await new Example('worker-threads.js', env).exit()
+    expect(stderr).toBe('')
+    expect(stdout).toMatch(/^6000 readings acknowledged by 3 workers, \d+ in a second$/m)
+    expect(code).toBe(0)
+    const bySensor = new Map<string, number[]>()
+    for (const { key, value } of cluster.records('readings'))
+      bySensor.set(String(key), [...(bySensor.get(String(key)) ?? []), Number(value)])
+    expect(bySensor.size).toBe(300)
+    for (const numbers of bySensor.values()) {
+      expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))
+      expect(numbers).toHaveLength(20)
+    }
+  })
+
   test('the test of a service passes', async () => {
     const { code, stdout } = await new Example('test-your-service.js', {}, ['--test']).exit()
     expect(stdout).toMatch(/^(#|ℹ) fail 0$/m)
     expect(code).toBe(0)
+  })
+})
+
+describeKafka('with a consumer', { brokers: 1 }, (kafka) => {
+  test('exactly once: a receipt for each payment, also across a restart, and the offsets with them', async () => {
+    const [input, output] = [
+      await kafka().createTopic('payments', 3),
+      await kafka().createTopic('receipts', 3),
+    ]
+    const env = { KAFKA_BOOTSTRAP: kafka().bootstrapServers, KAFKA_INPUT: input, KAFKA_OUTPUT: output }
+    await using customers = new Producer({ bootstrapServers: kafka().bootstrapServers })
+    const expected: string[] = []
+    for (const round of [1, 2]) {
+      const payments = Array.from({ length: 30 }, (_, i) => ({
+        key: `customer-${i}`,
+        value: `${round}-${i}`,
+      }))
+      await Promise.all(payments.map((payment) => customers.send({ topic: input, ...payment })))
+      expected.push(...payments.map(({ value }) => `received: ${value}`))
+      const example = new Example('exactly-once.js', env)
+      const written = (): number =>
+        [...example.stdout.matchAll(/^(\d+) receipts for/gm)].reduce(
+          (sum, [, count]) => sum + Number(count),
+          0,
+        )
+      await expect.poll(written, { timeout: 60_000 }).toBe(payments.length)
+      example.kill('SIGTERM')
+      expect((await example.exit()).code).toBe(0)
+      const receipts = await kafka().consume(output, 'read_committed')
+      expect(receipts.map(({ value }) => String(value)).toSorted()).toEqual(expected.toSorted())
+      const offsets = await kafka().groupOffsets(`receipts-of-${input}`)
+      expect([...offsets.values()].reduce((a, b) => a + b, 0)).toBe(expected.length)
+    }
   })
 })

@@ -3,9 +3,11 @@ import { expectTypeOf } from 'vitest'
 import type { ProducerConfig } from '../src/config.js'
 import { configFromProperties } from '../src/config-properties.js'
 import type { ProducerInterceptor } from '../src/interceptor.js'
+import type { Producer } from '../src/producer.js'
 import { keyHash, roundRobin, type Partitioner } from '../src/partitioner.js'
 import type { Payload, ProducerRecord } from '../src/record.js'
 import { bytes, int64, json, string } from '../src/serializer.js'
+import type { Transaction } from '../src/transaction.js'
 
 interface OrderPaidEvent {
   type: 'OrderPaidEvent'
@@ -107,3 +109,17 @@ typesOf<string, Click>({
 // A file's settings, completed in code.
 const fromFile = typesOf({ ...configFromProperties(''), valueSerializer: json<Click>() })
 expectTypeOf(fromFile).toEqualTypeOf<{ key: Payload; value: Click }>()
+
+// A transaction has the producer's types, and returns what its function returns.
+declare const shop: Producer<string, Click>
+expectTypeOf(
+  shop.transaction(async (tx) => {
+    expectTypeOf(tx).toEqualTypeOf<Transaction<string, Click>>()
+    // @ts-expect-error: no Click
+    void tx.send({ topic: 'clicks', value: { pages: 1 } })
+    const sent = await tx.send({ topic: 'clicks', key: 'k', value: { page: '/' } })
+    await tx.sendOffsetsToTransaction([{ topic: 't', partition: 0, offset: '1' }], { groupId: 'g' })
+    return sent.offset
+  }),
+).toEqualTypeOf<Promise<bigint>>()
+expectTypeOf(shop.transaction(() => 'x')).toEqualTypeOf<Promise<string>>()

@@ -48,7 +48,8 @@ export class FlushGenerations {
 
   #retire(): void {
     while (this.#oldest.pending === 0 && this.#oldest.next !== null) {
-      for (const resolve of this.#oldest.waiters) resolve()
+      // Behind the promises of the last batch, which are settled by microtasks.
+      for (const resolve of this.#oldest.waiters) queueMicrotask(resolve)
       this.#oldest = this.#oldest.next
     }
   }

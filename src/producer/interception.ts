@@ -1,9 +1,7 @@
 /** The interceptors of a producer around one record (KIP-42); what one of them throws is logged and hurts nobody. */
-import type { KafkaError } from '../errors.js'
 import type { ProducerInterceptor } from '../interceptor.js'
 import type { Logger } from '../logger.js'
-import type { DeliveryCallback, Headers, ProducerRecord, RecordMetadata } from '../record.js'
-import type { HandledPromise, RejectPromise, Settle } from './producer-batch.js'
+import type { DeliveryCallback, Headers, ProducerRecord } from '../record.js'
 import type { TopicRecord } from './record-intake.js'
 
 export class Interception {
@@ -27,29 +25,17 @@ export class Interception {
   }
 
   /** A callback that tells the interceptors the outcome, and then settles the record as `send` was asked to. */
-  around(
-    settle: Settle,
-    reject: RejectPromise,
-    promise: HandledPromise,
-    headers: Headers | undefined,
-  ): DeliveryCallback {
+  around(callback: DeliveryCallback, headers: Headers | undefined): DeliveryCallback {
     return (error, metadata) => {
       for (const interceptor of this.#interceptors) {
         this.#guard('onAcknowledgement', () => interceptor.onAcknowledgement?.(metadata, error, headers))
       }
-      if (reject === null) (settle as DeliveryCallback)(error, metadata)
-      else if (error === null) (settle as (metadata: RecordMetadata) => void)(metadata)
-      else this.#reject(reject, promise!, error)
+      callback(error, metadata)
     }
   }
 
   close(): void {
     for (const interceptor of this.#interceptors) this.#guard('close', () => interceptor.close?.())
-  }
-
-  #reject(reject: (error: KafkaError) => void, promise: Promise<RecordMetadata>, error: KafkaError): void {
-    promise.catch(() => {})
-    reject(error)
   }
 
   #guard(hook: string, call: () => void): void {

@@ -28,6 +28,8 @@ export class PartitionQueue {
   backoff: Deadline<PartitionQueue> | null = null
   /** Ordinal of the next batch. */
   nextOrdinal = 0
+  /** How many records the batch held that was delivered last. */
+  usualCount = 0
   #head: ProducerBatch | null = null
   #tail: ProducerBatch | null = null
   #length = 0

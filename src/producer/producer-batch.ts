@@ -9,18 +9,17 @@ import {
   RecordBatchBuilder,
   type CompressedRecords,
   type ProducerState,
-  type RecordSummary,
+  type RecordCursor,
 } from '../records/record-batch.js'
 import type { Deadline } from './deadline-queue.js'
 import type { Generation } from './flush-generations.js'
 import type { PartitionQueue } from './partition-queue.js'
+import { markHandled, OwnPromise, RecordPromises } from './record-promises.js'
 
 export const NO_SEQUENCE = -1
 
-/** Settles one record: a callback, or the two functions of a promise and the promise itself. */
-export type Settle = DeliveryCallback | ((metadata: RecordMetadata) => void)
-export type RejectPromise = ((error: KafkaError) => void) | null
-export type HandledPromise = Promise<RecordMetadata> | null
+/** Who waits for a record: its callback, or its promise. */
+type Waiter = DeliveryCallback | Promise<RecordMetadata>
 
 /** What happens around each record's completion; one object of the producer's. */
 export interface CompletionObserver {
@@ -77,8 +76,9 @@ export class ProducerBatch {
 
   #holds = 0
   #encoded: Uint8Array | null = null
-  /** Three places a record: how to settle it, and for a promise its reject function and the promise. */
-  readonly #settlers: (Settle | RejectPromise | HandledPromise)[] = []
+  /** One for each record; made for as many as the batch will probably hold. */
+  #waiters: Waiter[] = []
+  #promises: RecordPromises | null = null
 
   constructor(
     queue: PartitionQueue,
@@ -88,6 +88,7 @@ export class ProducerBatch {
     order: { readonly ordinal: number; readonly span: number },
   ) {
     this.queue = queue
+    this.#waiters.length = queue.usualCount
     this.records = new RecordBatchBuilder(buffer)
     this.generation = generation
     this.createdMs = times.createdMs
@@ -109,9 +110,18 @@ export class ProducerBatch {
     return this.compressed === null ? this.records.size : BATCH_HEADER_SIZE + this.compressed.bytes.length
   }
 
-  /** Joins a record that was just appended to `records` with what waits for it. */
-  addSettler(settle: Settle, reject: RejectPromise, promise: HandledPromise): void {
-    this.#settlers.push(settle, reject, promise)
+  /** Who waits for the record that was just appended to `records`: the callback, or else a promise, which is returned. */
+  join(callback: DeliveryCallback): undefined
+  join(callback: DeliveryCallback | null): Promise<RecordMetadata> | undefined
+  join(callback: DeliveryCallback | null): Promise<RecordMetadata> | undefined {
+    if (callback !== null) {
+      this.#waiters[this.recordCount - 1] = callback
+      return undefined
+    }
+    this.#promises ??= new RecordPromises()
+    const promise = this.#promises.add()
+    this.#waiters[this.recordCount - 1] = promise
+    return promise
   }
 
   /** From the first drain on the sequence belongs to this batch: retries keep it. Only an epoch bump changes it. */
@@ -154,50 +164,78 @@ export class ProducerBatch {
    */
   succeed(baseOffset: bigint, logAppendTimeMs: number, observer: CompletionObserver): void {
     this.isDone = true
-    const settlers = this.#settlers
+    this.queue.usualCount = this.recordCount
+    const waiters = this.#takeWaiters()
+    // What promises are settled with takes the places of the promises.
+    const deliveries: (Waiter | RecordMetadata)[] = waiters
+    let promised = 0
     const { topic, partition } = this.queue
     // Offsets are far below 2^53 in practice, and adding numbers is much cheaper than adding BigInts.
     const base = Number(baseOffset)
-    this.records.forEachRecord((record, index) => {
+    const record = this.records.read()
+    for (let i = 0; record.next(); i++) {
       const metadata: RecordMetadata = {
         topic,
         partition,
-        offset: base < 0 ? -1n : BigInt(base + index),
+        offset: base < 0 ? -1n : BigInt(base + i),
         timestamp: logAppendTimeMs < 0 ? record.timestamp : logAppendTimeMs,
         serializedKeySize: record.keySize,
         serializedValueSize: record.valueSize,
       }
-      const settle = settlers[index * 3] as Settle
-      if (settlers[index * 3 + 1] === null) callBack(settle as DeliveryCallback, null, metadata, observer)
-      else (settle as (metadata: RecordMetadata) => void)(metadata)
-    })
-    settlers.length = 0
+      const waiter = waiters[i]!
+      if (typeof waiter === 'function') callBack(waiter, null, metadata, observer)
+      else deliveries[promised++] = metadata
+    }
+    deliveries.length = promised
+    this.#promises?.fulfil(deliveries as RecordMetadata[])
   }
 
   /** Settles every record as failed, each with the error that `errorOf` gives for its index. */
   fail(errorOf: (index: number) => KafkaError, observer: CompletionObserver): void {
     this.isDone = true
-    const settlers = this.#settlers
-    this.records.forEachRecord((record, index) => {
-      settleFailure(
-        settlers[index * 3] as Settle,
-        settlers[index * 3 + 1] as RejectPromise,
-        settlers[index * 3 + 2] as HandledPromise,
-        errorOf(index),
-        failedMetadata(this.queue.topic, this.queue.partition, record),
-        observer,
-      )
-    })
-    settlers.length = 0
+    const waiters = this.#takeWaiters()
+    const errors: KafkaError[] = []
+    const record = this.records.read()
+    for (let i = 0; record.next(); i++) {
+      const error = errorOf(i)
+      const metadata = failedMetadata(this.queue.topic, this.queue.partition, record)
+      const waiter = waiters[i]!
+      if (typeof waiter === 'function') callBack(waiter, error, metadata, observer)
+      else {
+        markHandled(waiter)
+        errors.push(error)
+      }
+      observer.recordFailed(error, metadata)
+    }
+    this.#promises?.reject(errors)
   }
 
-  /** Moves the records from `from` (inclusive) to `to` (exclusive), and who waits for them, into another batch. */
-  moveRecordsTo(target: ProducerBatch, from: number, to: number): void {
-    this.records.forEachRecord((record, index) => {
-      if (index < from || index >= to) return
-      target.records.copyRecord(this.records, record)
-      target.#settlers.push(...this.#settlers.slice(index * 3, index * 3 + 3))
-    })
+  /** Moves the records into two others, the first `middle` of them into `first`; who waits for them waits for those. */
+  divideInto(first: ProducerBatch, second: ProducerBatch, middle: number): void {
+    const waiters = this.#takeWaiters()
+    const moved: Promise<RecordMetadata>[] = []
+    const record = this.records.read()
+    for (let i = 0; record.next(); i++) {
+      const target = i < middle ? first : second
+      target.records.copyRecord(record)
+      const waiter = waiters[i]!
+      if (typeof waiter === 'function') target.join(waiter)
+      else {
+        const { promise, callback } = new OwnPromise()
+        moved.push(promise)
+        target.join((error, metadata) => {
+          if (error !== null) markHandled(waiter)
+          callback(error, metadata)
+        })
+      }
+    }
+    this.#promises?.fulfil(moved)
+  }
+
+  #takeWaiters(): Waiter[] {
+    const waiters = this.#waiters
+    this.#waiters = []
+    return waiters
   }
 }
 
@@ -205,7 +243,7 @@ export class ProducerBatch {
 export function failedMetadata(
   topic: string,
   partition: number,
-  record: Pick<RecordSummary, 'timestamp' | 'keySize' | 'valueSize'>,
+  record: Pick<RecordCursor, 'timestamp' | 'keySize' | 'valueSize'>,
 ): RecordMetadata {
   return {
     topic,
@@ -217,23 +255,14 @@ export function failedMetadata(
   }
 }
 
-/**
- * Fails one record. A promise is marked as handled just before it is rejected, so that a `send` nobody awaits never
- * ends the process; whoever awaits it sees the error all the same.
- */
+/** Fails one record that is in no batch. */
 export function settleFailure(
-  settle: Settle,
-  reject: RejectPromise,
-  promise: HandledPromise,
+  callback: DeliveryCallback,
   error: KafkaError,
   metadata: RecordMetadata,
   observer: CompletionObserver,
 ): void {
-  if (reject === null) callBack(settle as DeliveryCallback, error, metadata, observer)
-  else {
-    promise!.catch(ignore)
-    reject(error)
-  }
+  callBack(callback, error, metadata, observer)
   observer.recordFailed(error, metadata)
 }
 
@@ -249,5 +278,3 @@ function callBack(
     observer.callbackThrew(thrown)
   }
 }
-
-function ignore(): void {}

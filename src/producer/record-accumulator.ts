@@ -16,7 +16,7 @@ import { DeadlineQueue } from './deadline-queue.js'
 import { Fifo } from './fifo.js'
 import { FlushGenerations, type Generation } from './flush-generations.js'
 import { NO_LEADER, type Listing, type PartitionQueue } from './partition-queue.js'
-import { ProducerBatch, type HandledPromise, type RejectPromise, type Settle } from './producer-batch.js'
+import { ProducerBatch } from './producer-batch.js'
 import { TopicQueues } from './topic-queues.js'
 
 /** A batch has no room for another record below this. */
@@ -53,6 +53,8 @@ export class RecordAccumulator {
   readonly flushes = new FlushGenerations()
   /** Called when there may be something to send or to wait for that there was not before. */
   onChange: () => void = () => {}
+  /** Called with the partition of every batch that is begun. */
+  onBatch: (queue: PartitionQueue) => void = () => {}
   /** Called when memory was freed. */
   onRoom: () => void = () => {}
   readonly #config: AccumulatorConfig
@@ -119,9 +121,10 @@ export class RecordAccumulator {
   }
 
   /**
-   * Adds a record to the open batch of its partition, or to a new one. Returns the bytes it took, or 0 when there is no
-   * room within `bufferMemory`. Throws RecordTooLargeError for a record that no request or no memory could hold. The key is the first `keySize` bytes of `key`. `sentAtMs` is when a record that had to
-   * wait was sent; null for right now.
+   * Adds a record to the open batch of its partition, or to a new one; the caller then joins who waits for it to the
+   * partition's newest batch. Returns the bytes it took, or 0 when there is no room within `bufferMemory`. Throws
+   * RecordTooLargeError for a record that no request or no memory could hold. The key is the first `keySize` bytes of
+   * `key`. `sentAtMs` is when a record that had to wait was sent; null for right now.
    */
   append(
     queue: PartitionQueue,
@@ -131,9 +134,6 @@ export class RecordAccumulator {
     keySize: number,
     value: Payload,
     headers: Headers | undefined,
-    settle: Settle,
-    reject: RejectPromise,
-    promise: HandledPromise,
   ): number {
     const open = queue.open
     if (open !== null) {
@@ -146,7 +146,6 @@ export class RecordAccumulator {
           this.#grow(open) &&
           records.tryAppend(Math.min(limit, records.buffer.length), timestamp, key, keySize, value, headers))
       if (isAdded) {
-        open.addSettler(settle, reject, promise)
         if (records.size > limit - SMALLEST_RECORD) this.#close(open)
         return records.size - before
       }
@@ -158,7 +157,6 @@ export class RecordAccumulator {
     if (buffer === null) return 0
     const batch = this.#newBatch(queue, buffer, sentAtMs)
     batch.records.tryAppend(buffer.length, timestamp, key, keySize, value, headers)
-    batch.addSettler(settle, reject, promise)
     if (batch.records.size > batch.limit - SMALLEST_RECORD) this.#close(batch)
     else if (this.#config.lingerMs === 0) this.markReady(queue)
     else batch.lingering = this.#lingering.add(batch, batch.createdMs + this.#config.lingerMs)
@@ -344,7 +342,6 @@ export class RecordAccumulator {
     const { recordCount, ordinal } = batch
     const span = batch.span / 2
     const middle = recordCount >>> 1
-    const ends = [0, middle, recordCount]
     const parts = [0, 1].map((part) => {
       const buffer = this.pool.allocateBeyond(batch.records.size + 10 * recordCount)
       const half = this.#track(
@@ -353,12 +350,14 @@ export class RecordAccumulator {
           span,
         }),
       )
-      batch.moveRecordsTo(half, ends[part]!, ends[part + 1]!)
-      half.isClosed = true
-      this.#compress(half)
       half.maybeWritten = batch.maybeWritten
       return half
-    })
+    }) as [ProducerBatch, ProducerBatch]
+    batch.divideInto(...parts, middle)
+    for (const half of parts) {
+      half.isClosed = true
+      this.#compress(half)
+    }
     this.complete(batch)
     return parts
   }
@@ -454,6 +453,7 @@ export class RecordAccumulator {
     const batch = this.#track(new ProducerBatch(queue, buffer, this.flushes.current, times, order))
     batch.limit = this.#compression?.limitFor(queue.topic, this.#batchLimit) ?? this.#batchLimit
     queue.insert(batch)
+    this.onBatch(queue)
     return batch
   }
 

@@ -2,7 +2,7 @@
  * The way of a record from `send` into a batch: interceptors, serializers, partition, bytes. All of it happens during
  * the call unless something has to be waited for: metadata, an asynchronous serializer, room in memory.
  *
- * Hot path: `send`, `#accept` and `#append` allocate nothing for a record beside its promise.
+ * Hot path: `send`, `#accept` and `#append` allocate nothing for a record; its promise is made by its batch.
  */
 import type { ResolvedConfig } from '../config.js'
 import { BufferExhaustedError, KafkaError, SerializationError, TimeoutError } from '../errors.js'
@@ -15,15 +15,10 @@ import { payloadSize, singleRecordSizeBound, writeUtf8 } from '../records/record
 import type { Serializer } from '../serializer.js'
 import { Interception } from './interception.js'
 import type { PartitionQueue } from './partition-queue.js'
-import {
-  failedMetadata,
-  settleFailure,
-  type CompletionObserver,
-  type HandledPromise,
-  type RejectPromise,
-  type Settle,
-} from './producer-batch.js'
+import { failedMetadata, settleFailure, type CompletionObserver } from './producer-batch.js'
 import type { RecordAccumulator } from './record-accumulator.js'
+import { OwnPromise } from './record-promises.js'
+import { RecordTimestamps } from './record-timestamps.js'
 import { isPromise, pairsOf, RecordHeaders, SerializerCall } from './serializer-call.js'
 import type { TopicQueues } from './topic-queues.js'
 import { WaitingRecords, type WaitingRecord, type WaitsFor } from './waiting-records.js'
@@ -57,17 +52,6 @@ export interface RecordIntakeParts {
   readonly refusal: () => KafkaError | null
 }
 
-/** A promise's functions, caught by one executor for all promises: a closure for each would cost more than the rest. */
-let resolvePromise!: (metadata: RecordMetadata) => void
-let rejectPromise!: (error: KafkaError) => void
-const catchFunctions = (
-  resolve: (metadata: RecordMetadata) => void,
-  reject: (error: KafkaError) => void,
-): void => {
-  resolvePromise = resolve
-  rejectPromise = reject
-}
-
 /** Where a key that is a string becomes bytes, so that it can be hashed before its batch is known. */
 let keyScratch = Buffer.allocUnsafeSlow(1024)
 
@@ -77,11 +61,15 @@ export class RecordIntake {
   readonly waiting: WaitingRecords
   readonly #parts: RecordIntakeParts
   readonly #interception: Interception | null
+  readonly #timestamps: RecordTimestamps
   #lastTopic: TopicQueues | null = null
   #refused = 0
+  /** Errors of this callback of the event loop. */
+  readonly #errors = new Map<string, KafkaError>()
 
   constructor(parts: RecordIntakeParts) {
     this.#parts = parts
+    this.#timestamps = new RecordTimestamps(parts.clock)
     const { interceptors, logger } = parts.config
     this.#interception = interceptors.length === 0 ? null : new Interception(interceptors, logger)
     this.waiting = new WaitingRecords({
@@ -97,20 +85,15 @@ export class RecordIntake {
     return this.#refused
   }
 
-  /** Never throws: what goes wrong is told through the promise or the callback. */
+  /** Never throws: what goes wrong is told through the promise or the callback. `refusal` is why it cannot be sent. */
   send(
     topic: string,
     record: TopicRecord,
     types: RecordTypes,
     callback: DeliveryCallback | undefined,
+    refusal: KafkaError | null = this.#parts.refusal(),
   ): Promise<RecordMetadata> | undefined {
-    if (callback !== undefined) {
-      this.#accept(topic, record, types, callback, null, null)
-      return undefined
-    }
-    const promise = new Promise<RecordMetadata>(catchFunctions)
-    this.#accept(topic, record, types, resolvePromise, rejectPromise, promise)
-    return promise
+    return this.#accept(topic, record, types, refusal, callback ?? null)
   }
 
   /** A topic's metadata came: what waited for it goes on, or fails where the topic cannot be used. */
@@ -150,30 +133,32 @@ export class RecordIntake {
     this.#interception?.close()
   }
 
+  /** Returns a promise if there is no callback. */
   #accept(
     givenTopic: string,
     given: TopicRecord,
     types: RecordTypes,
-    settle: Settle,
-    reject: RejectPromise,
-    promise: HandledPromise,
-  ): void {
+    refusal: KafkaError | null,
+    givenCallback: DeliveryCallback | null,
+  ): Promise<RecordMetadata> | undefined {
     let topicName = givenTopic
     let record = given
+    let callback = givenCallback
+    // Of a record that somebody has to answer for before a batch does.
+    let own: OwnPromise | null = null
     try {
       assertRecord(given)
-      const refusal = this.#parts.refusal()
       if (refusal !== null) throw refusal
       if (this.#interception !== null) {
         const changed = this.#interception.onSend(givenTopic, given)
         topicName = changed.topic
         record = changed
-        settle = this.#interception.around(settle, reject, promise, record.headers)
-        reject = null
-        promise = null
+        callback ??= (own = new OwnPromise()).callback
+        callback = this.#interception.around(callback, record.headers)
       }
       const topic = this.#lastTopic?.name === topicName ? this.#lastTopic : this.#topic(topicName)
-      const timestamp = timestampOf(record.timestamp, this.#parts.clock)
+      const timestamp =
+        record.timestamp === undefined ? this.#timestamps.next() : checkedTimestamp(record.timestamp)
       let { headers } = record
       let key: unknown = record.key ?? null
       let value: unknown = record.value
@@ -184,41 +169,43 @@ export class RecordIntake {
         if (value !== null) value = serialize(valueSerializer, value, topicName, false, list)
         headers = list.current
         if (isPromise(key) || isPromise(value)) {
-          this.#awaitSerializers(topic, types, record, timestamp, list, key, value, settle, reject, promise)
-          return
+          callback ??= (own = new OwnPromise()).callback
+          this.#awaitSerializers(topic, types, record, timestamp, list, key, value, callback)
+          return own?.promise
         }
       }
       assertPayload(key, topicName, 'key')
       assertPayload(value, topicName, 'value')
-      if (topic.partitionCount === 0 || topic.waiting > 0) {
-        this.#wait('metadata', topic, types, record, timestamp, key, value, headers, settle, reject, promise)
-      } else if (
-        this.waiting.areWaitingForRoom ||
-        this.#append(
+      const hasPartition = topic.partitionCount > 0 && topic.waiting === 0
+      if (hasPartition && !this.waiting.areWaitingForRoom) {
+        const { partitioner } = types
+        const { partition } = record
+        const queue = this.#append(
           topic,
-          types.partitioner,
-          record.partition,
+          partitioner,
+          partition,
           null,
           timestamp,
           key,
           value,
           headers,
           record,
-          settle,
-          reject,
-          promise,
-        ) === null
-      ) {
-        this.#wait('room', topic, types, record, timestamp, key, value, headers, settle, reject, promise)
-        this.#parts.accumulator.makeLingeringDue()
+        )
+        if (queue !== null) return queue.newest!.join(callback) ?? own?.promise
       }
+      callback ??= (own = new OwnPromise()).callback
+      const waitsFor = hasPartition ? 'room' : 'metadata'
+      this.#wait(waitsFor, topic, types, record, timestamp, key, value, headers, callback)
+      if (hasPartition) this.#parts.accumulator.makeLingeringDue()
     } catch (error) {
-      this.#refuse(topicName, record, error, settle, reject, promise)
+      callback ??= (own = new OwnPromise()).callback
+      this.#refuse(topicName, record, error, callback)
     }
+    return own?.promise
   }
 
   /**
-   * Chooses the partition and puts the record into its batch; null when there is no room. Throws for a record that can
+   * Chooses the partition and puts the record into its newest batch; null when there is no room. Throws for a record that can
    * never be sent. `sentAtMs` is null for a record that did not have to wait.
    */
   #append(
@@ -231,9 +218,6 @@ export class RecordIntake {
     value: Payload,
     headers: Headers | undefined,
     original: Pick<TopicRecord, 'key' | 'value'>,
-    settle: Settle,
-    reject: RejectPromise,
-    promise: HandledPromise,
   ): PartitionQueue | null {
     const { accumulator } = this.#parts
     let keyBytes: Uint8Array | null = null
@@ -254,18 +238,7 @@ export class RecordIntake {
 
     const isSticky = chosen === -1
     const queue = isSticky ? this.#stickyQueue(topic) : topic.partitions[chosen]!
-    const added = accumulator.append(
-      queue,
-      sentAtMs,
-      timestamp,
-      keyBytes,
-      keySize,
-      value,
-      headers,
-      settle,
-      reject,
-      promise,
-    )
+    const added = accumulator.append(queue, sentAtMs, timestamp, keyBytes, keySize, value, headers)
     if (added === 0) return null
     if (isSticky) topic.sticky.appended(added, queue.open === null, topic)
     return queue
@@ -343,16 +316,19 @@ export class RecordIntake {
     key: Payload,
     value: Payload,
     headers: Headers | undefined,
-    settle: Settle,
-    reject: RejectPromise,
-    promise: HandledPromise,
+    callback: DeliveryCallback,
   ): WaitingRecord {
     const { accumulator, clock, cluster, config } = this.#parts
     const bytes = waitsFor === 'serializer' ? 0 : sizeOf(key, value, headers)
     if (!this.waiting.admits(bytes)) {
-      throw new BufferExhaustedError(
-        `records for topic ${topic.name} are sent faster than they are acknowledged: ${this.waiting.count} records ` +
-          `wait already, for more memory than bufferMemory (${config.bufferMemory} bytes) allows`,
+      throw this.#shared(
+        topic,
+        'refused',
+        () =>
+          new BufferExhaustedError(
+            `records for topic ${topic.name} are sent faster than they are acknowledged: ${this.waiting.count} records ` +
+              `wait already, for more memory than bufferMemory (${config.bufferMemory} bytes) allows`,
+          ),
       )
     }
     const now = clock.now()
@@ -364,9 +340,7 @@ export class RecordIntake {
       sentAtMs: now,
       timestamp,
       generation,
-      settle,
-      reject,
-      promise,
+      callback,
       original: { key: record.key, value: record.value },
       key: copy(key),
       value: copy(value),
@@ -396,23 +370,9 @@ export class RecordIntake {
     headers: RecordHeaders,
     key: unknown,
     value: unknown,
-    settle: Settle,
-    reject: RejectPromise,
-    promise: HandledPromise,
+    callback: DeliveryCallback,
   ): void {
-    const waiting = this.#wait(
-      'serializer',
-      topic,
-      types,
-      record,
-      timestamp,
-      null,
-      null,
-      undefined,
-      settle,
-      reject,
-      promise,
-    )
+    const waiting = this.#wait('serializer', topic, types, record, timestamp, null, null, undefined, callback)
     Promise.all([key, value]).then(
       ([keyDone, valueDone]) => {
         if (waiting.isGone) return
@@ -450,15 +410,13 @@ export class RecordIntake {
         record.value,
         record.headers,
         record.original,
-        record.settle,
-        record.reject,
-        record.promise,
       )
       if (queue === null) return false
     } catch (error) {
       this.#drop(record, asKafkaError(error))
       return true
     }
+    queue.newest!.join(record.callback)
     this.waiting.remove(record)
     accumulator.joinGeneration(queue, record.generation)
     accumulator.flushes.leave(record.generation)
@@ -469,17 +427,33 @@ export class RecordIntake {
     if (record.isGone) return
     const isFirstInLine = record.waitsFor !== 'room'
     this.waiting.remove(record)
-    const { settle, reject, promise, topic } = record
-    settleFailure(settle, reject, promise, error, failedRecord(topic.name, record), this.#parts.observer)
+    const { callback, topic } = record
+    settleFailure(callback, error, failedRecord(topic.name, record), this.#parts.observer)
     this.#parts.accumulator.flushes.leave(record.generation)
     if (isFirstInLine) this.waiting.advanceTopic(topic)
   }
 
   #expire(record: WaitingRecord): void {
     const { accumulator, observer } = this.#parts
-    const { settle, reject, promise, topic } = record
-    settleFailure(settle, reject, promise, this.#timeout(record), failedRecord(topic.name, record), observer)
+    const { callback, topic, waitsFor } = record
+    const error = this.#shared(topic, waitsFor, () => this.#timeout(record))
+    settleFailure(callback, error, failedRecord(topic.name, record), observer)
     accumulator.flushes.leave(record.generation)
+  }
+
+  /**
+   * One error for all records of a topic that fail alike in one callback of the event loop: an error costs as much as ten
+   * records, and whoever sends far too fast would spend all time on them.
+   */
+  #shared(topic: TopicQueues, why: WaitsFor | 'refused', make: () => KafkaError): KafkaError {
+    const key = `${why} ${topic.name}`
+    let error = this.#errors.get(key)
+    if (error === undefined) {
+      if (this.#errors.size === 0) process.nextTick(() => this.#errors.clear())
+      error = make()
+      this.#errors.set(key, error)
+    }
+    return error
   }
 
   #timeout({ topic, waitsFor }: WaitingRecord): KafkaError {
@@ -506,14 +480,7 @@ export class RecordIntake {
   }
 
   /** A record that failed inside `send`: its callback must not run before `send` has returned. */
-  #refuse(
-    topic: string,
-    record: TopicRecord,
-    error: unknown,
-    settle: Settle,
-    reject: RejectPromise,
-    promise: HandledPromise,
-  ): void {
+  #refuse(topic: string, record: TopicRecord, error: unknown, callback: DeliveryCallback): void {
     const { partition, timestamp } = (record as TopicRecord | null | undefined) ?? {}
     const metadata = failedMetadata(topic, partition ?? -1, {
       timestamp: timestamp ?? this.#parts.clock.wallNow(),
@@ -523,7 +490,7 @@ export class RecordIntake {
     const { observer } = this.#parts
     queueMicrotask(() => {
       this.#refused++
-      settleFailure(settle, reject, promise, asKafkaError(error), metadata, observer)
+      settleFailure(callback, asKafkaError(error), metadata, observer)
     })
   }
 }
@@ -533,8 +500,7 @@ function assertRecord(given: unknown): void {
   throw new SerializationError(`send() takes a record such as { topic, key, value }, not ${String(given)}`)
 }
 
-function timestampOf(given: number | undefined, clock: Clock): number {
-  if (given === undefined) return clock.wallNow()
+function checkedTimestamp(given: number): number {
   if (Number.isInteger(given) && given >= 0 && given <= MAX_TIMESTAMP) return given
   throw new SerializationError(
     `timestamp must be milliseconds since 1970, an integer from 0 to ${MAX_TIMESTAMP}, not ${String(given)}`,
@@ -585,7 +551,7 @@ function bytesOf(payload: Payload): Uint8Array | null {
 }
 
 function copy(payload: Payload): Payload {
-  return payload instanceof Uint8Array ? Uint8Array.from(payload) : payload
+  return payload instanceof Uint8Array ? Buffer.from(payload) : payload
 }
 
 function copyHeaders(headers: Headers | undefined): Headers | undefined {

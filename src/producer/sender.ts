@@ -7,6 +7,7 @@ import type { ResolvedConfig } from '../config.js'
 import {
   AuthenticationError,
   type KafkaError,
+  ProducerFencedError,
   ProtocolError,
   TimeoutError,
   UnsupportedVersionError,
@@ -24,7 +25,7 @@ import type { PartitionQueue } from './partition-queue.js'
 import type { CompletionObserver, ProducerBatch } from './producer-batch.js'
 import type { DrainGate, RecordAccumulator } from './record-accumulator.js'
 import type { SenderCounters } from './counters.js'
-import type { TransactionManager } from './transaction-manager.js'
+import type { SequenceGate } from './sequence-gate.js'
 
 type ProduceRequest = RequestOf<typeof Produce>
 type ProduceResponse = ResponseOf<typeof Produce>
@@ -49,9 +50,11 @@ export interface SenderParts {
   readonly accumulator: RecordAccumulator
   readonly cluster: Cluster
   /** Null without idempotence. */
-  readonly transactions: TransactionManager | null
+  readonly sequences: SequenceGate | null
   readonly clock: Clock
   readonly backoff: Backoff
+  /** For answers that say: the last transaction is not quite over. */
+  readonly shortBackoff: Backoff
   readonly observer: CompletionObserver
   readonly counters: SenderCounters
   readonly onFatal: (error: KafkaError) => void
@@ -80,7 +83,7 @@ export class Sender {
 
   constructor(parts: SenderParts) {
     this.#parts = parts
-    this.#gate = parts.transactions ?? new UnsequencedGate(parts.config.maxInFlightRequestsPerConnection)
+    this.#gate = parts.sequences ?? new UnsequencedGate(parts.config.maxInFlightRequestsPerConnection)
   }
 
   /** Produce requests that are not answered. */
@@ -119,13 +122,19 @@ export class Sender {
     }
   }
 
+  /** Fails every batch that no broker has to answer for. */
+  dropUnsent(error: KafkaError): void {
+    for (const batch of this.#parts.accumulator.incomplete)
+      if (!batch.isOnWire) this.#giveUp(batch, withOutcome(error, batch.maybeWritten))
+  }
+
   #run(): void {
-    const { accumulator, cluster, clock, transactions } = this.#parts
+    const { accumulator, cluster, clock, sequences } = this.#parts
     const now = clock.now()
     accumulator.advance(now)
     this.#expire(now)
     const nodes = accumulator.readyNodes()
-    if (transactions !== null && accumulator.incompleteCount > 0) transactions.ensureProducerId()
+    if (sequences !== null && accumulator.incompleteCount > 0) sequences.ensureProducerId()
     for (const nodeId of nodes) this.#drain(nodeId, now)
     for (const topic of accumulator.leaderlessTopics()) cluster.requestMetadataUpdate(topic)
     this.#sleep(now)
@@ -217,10 +226,10 @@ export class Sender {
   }
 
   #produce(connection: Connection, nodeId: number, batches: readonly ProducerBatch[]): void {
-    const { accumulator, cluster, config, counters, transactions } = this.#parts
+    const { accumulator, cluster, config, counters, sequences } = this.#parts
     const byTopic = new Map<string, ProducerBatch[]>()
     for (const batch of batches) {
-      transactions?.assignSequence(batch)
+      sequences?.assignSequence(batch)
       batch.isOnWire = true
       batch.attempts++
       batch.hold()
@@ -233,18 +242,23 @@ export class Sender {
       counters.recordsSent += batch.recordCount
     }
     counters.requests++
+    const transactionalId = sequences?.transactionalId ?? null
     const topicData = [...byTopic].map(([name, ofTopic]) => {
       cluster.metadata.use(name)
       const topicId = cluster.metadata.topic(name)?.id ?? ZERO_UUID
       const partitionData = ofTopic.map((batch) => ({
         index: batch.queue.partition,
-        records: batch.encode(false),
+        records: batch.encode(transactionalId !== null),
       }))
       return { name, topicId, partitionData }
     })
     const hasAllIds = topicData.every(({ topicId }) => topicId !== ZERO_UUID)
+    const maxVersion = Math.min(
+      hasAllIds ? Produce.maxVersion : LAST_VERSION_WITH_NAMES,
+      sequences?.maxProduceVersion ?? Produce.maxVersion,
+    )
     const body: ProduceRequest = {
-      transactionalId: null,
+      transactionalId,
       acks: config.acks,
       timeoutMs: config.requestTimeoutMs,
       topicData,
@@ -259,7 +273,7 @@ export class Sender {
     }
     connection
       .request(Produce, body, {
-        ...(hasAllIds ? {} : { maxVersion: LAST_VERSION_WITH_NAMES }),
+        maxVersion,
         expectsResponse: config.acks !== 0,
         onWritten: () => {
           for (const batch of batches) {
@@ -323,7 +337,7 @@ export class Sender {
     answer: PartitionResponse,
     endpoints: ProduceResponse['nodeEndpoints'],
   ): void {
-    const { accumulator, cluster, counters } = this.#parts
+    const { accumulator, cluster, counters, sequences } = this.#parts
     const { queue } = batch
     const reaction = produceReaction(answer.errorCode)
     if (reaction === 'success') {
@@ -356,17 +370,15 @@ export class Sender {
         this.#retry(batch, error)
         break
       case 'out-of-order':
-        if (queue.sequences.isFirstInFlight(batch)) queue.sequences.mustRestart = true
-        this.#retry(batch, error)
+        if (sequences?.outOfOrder(batch) === true) this.#retry(batch, error)
+        else this.#fail(batch, () => error)
         break
       case 'unknown-producer':
-        // Without a log start offset the broker does not lead the partition any more; the next answer will tell.
-        if (answer.logStartOffset >= 0n && queue.sequences.isFirstInFlight(batch))
-          queue.sequences.mustRestart = true
-        this.#retry(batch, error)
+        if (sequences?.forgotten(batch, answer.logStartOffset) === true) this.#retry(batch, error)
+        else this.#fail(batch, () => error)
         break
       case 'split':
-        if (batch.recordCount === 1) {
+        if (batch.recordCount === 1 || this.#abortReason !== null) {
           this.#fail(batch, () => error)
           break
         }
@@ -375,6 +387,9 @@ export class Sender {
         break
       case 'fail':
         this.#fail(batch, this.#recordErrors(batch, answer, error))
+        break
+      case 'fenced':
+        this.#fail(batch, () => (sequences?.transactionalId == null ? error : fencedInTransaction(error)))
         break
       case 'fatal': {
         const fatal = brokerError(answer.errorCode, context, {
@@ -449,6 +464,11 @@ export class Sender {
 
   // Outcomes
 
+  /** Why the open transaction will be aborted, and nothing is tried again; null while all is well. */
+  get #abortReason(): KafkaError | null {
+    return this.#parts.sequences?.abortReason ?? null
+  }
+
   #succeed(batch: ProducerBatch, baseOffset: bigint, logAppendTimeMs: number): void {
     const { accumulator, observer } = this.#parts
     if (batch.hasSequence) batch.queue.sequences.acknowledge(batch, baseOffset)
@@ -458,9 +478,12 @@ export class Sender {
   }
 
   #retry(batch: ProducerBatch, error: KafkaError): void {
-    const { accumulator, backoff, clock, config, counters } = this.#parts
+    const { accumulator, backoff, clock, config, counters, shortBackoff } = this.#parts
     const now = clock.now()
-    if (batch.deadlineMs <= now) {
+    const abortReason = this.#abortReason
+    if (abortReason !== null) {
+      this.#fail(batch, () => withOutcome(abortReason, batch.maybeWritten))
+    } else if (batch.deadlineMs <= now) {
       this.#fail(batch, () => this.#timeout(batch))
     } else if (batch.attempts > config.retries) {
       this.#fail(batch, () => error)
@@ -472,7 +495,8 @@ export class Sender {
         attempts: batch.attempts,
         error: error.message,
       })
-      accumulator.reenqueue(batch, now + backoff.delay(batch.attempts - 1))
+      const pauses = error.code === 'CONCURRENT_TRANSACTIONS' ? shortBackoff : backoff
+      accumulator.reenqueue(batch, now + pauses.delay(batch.attempts - 1))
     }
   }
 
@@ -494,8 +518,8 @@ export class Sender {
   }
 
   #timeout(batch: ProducerBatch): TimeoutError {
-    const { config, transactions } = this.#parts
-    const last = batch.lastError ?? (batch.attempts === 0 ? (transactions?.lastError ?? null) : null)
+    const { config, sequences } = this.#parts
+    const last = batch.lastError ?? (batch.attempts === 0 ? (sequences?.lastError ?? null) : null)
     const tried = batch.attempts === 0 ? 'never sent' : `sent ${batch.attempts} time(s)`
     const why = last === null ? this.#whyNot(batch) : `last error: ${last.message}`
     return new TimeoutError(
@@ -510,6 +534,15 @@ export class Sender {
     if (batch.queue.leader < 0) return `the partition has no leader${servers === '' ? '' : `; ${servers}`}`
     return servers === '' ? `broker ${batch.queue.leader} did not take it in time` : servers
   }
+}
+
+/** The epoch is not the newest any more: who is to blame the coordinator tells when the transaction is aborted. */
+function fencedInTransaction({ message, code, errno, mayHaveBeenWritten }: KafkaError): ProducerFencedError {
+  return new ProducerFencedError(
+    `${message}: another producer with this transactional id took over, or the transaction took longer than ` +
+      'transactionTimeoutMs; abortTransaction() tells which',
+    { code, errno, mayHaveBeenWritten, fatal: false, abortable: true },
+  )
 }
 
 function keyOf(topic: string, partition: number): string {

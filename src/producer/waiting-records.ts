@@ -5,11 +5,10 @@
  */
 import type { Clock, Timer } from '../network/clock.js'
 import type { Partitioner } from '../partitioner.js'
-import type { Headers, Payload } from '../record.js'
+import type { DeliveryCallback, Headers, Payload } from '../record.js'
 import { DeadlineQueue, type Deadline } from './deadline-queue.js'
 import { Fifo } from './fifo.js'
 import type { Generation } from './flush-generations.js'
-import type { HandledPromise, RejectPromise, Settle } from './producer-batch.js'
 import type { TopicQueues } from './topic-queues.js'
 
 /** What a waiting record costs beside its bytes. */
@@ -24,9 +23,7 @@ export interface WaitingRecord {
   readonly sentAtMs: number
   readonly timestamp: number
   readonly generation: Generation
-  readonly settle: Settle
-  readonly reject: RejectPromise
-  readonly promise: HandledPromise
+  readonly callback: DeliveryCallback
   readonly partitioner: Partitioner
   /** As they were given to `send`, for a partitioner of the user's own. */
   readonly original: { readonly key: unknown; readonly value: unknown }

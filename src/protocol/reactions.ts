@@ -22,6 +22,8 @@ export type ProduceReaction =
   | 'unknown-producer'
   /** Fail the batch; its sequences are used up, so what follows starts a new epoch. */
   | 'fail'
+  /** The same; in a transaction it is likely that another producer took over. */
+  | 'fenced'
   /** Fail everything: the producer is unusable. */
   | 'fatal'
 
@@ -43,15 +45,19 @@ export type MetadataReaction =
   /** Forget all brokers and begin again with `bootstrapServers` (KIP-1102). */
   | 'rebootstrap'
 
-/** FindCoordinator. */
-export type FindCoordinatorReaction =
+/** FindCoordinator, and what is asked of the coordinator of a transaction or of a consumer group. */
+export type CoordinatorReaction =
   | 'success'
+  /** Ask the same broker again after a back-off. */
   | 'retry'
+  /** It is, or will be, another broker: find the coordinator, then ask again. */
+  | 'find'
   /** The transaction must be aborted; the producer goes on after that. */
   | 'abortable'
+  /** Fail everything: the producer is unusable. */
   | 'fatal'
 
-type Table<R> = Readonly<Record<string, R>>
+export type Table<R> = Readonly<Record<string, R>>
 
 export const produceReactions: Table<ProduceReaction> = {
   NONE: 'success',
@@ -86,7 +92,7 @@ export const produceReactions: Table<ProduceReaction> = {
   INVALID_REQUEST: 'fail',
   UNSUPPORTED_FOR_MESSAGE_FORMAT: 'fail',
   POLICY_VIOLATION: 'fail',
-  INVALID_PRODUCER_EPOCH: 'fail',
+  INVALID_PRODUCER_EPOCH: 'fenced',
   INVALID_TXN_STATE: 'fail',
   UNSUPPORTED_COMPRESSION_TYPE: 'fail',
   INVALID_RECORD: 'fail',
@@ -154,7 +160,7 @@ export const metadataReactions: Table<MetadataReaction> = {
   REBOOTSTRAP_REQUIRED: 'rebootstrap',
 }
 
-export const findCoordinatorReactions: Table<FindCoordinatorReaction> = {
+export const findCoordinatorReactions: Table<CoordinatorReaction> = {
   NONE: 'success',
 
   REQUEST_TIMED_OUT: 'retry',
@@ -167,6 +173,79 @@ export const findCoordinatorReactions: Table<FindCoordinatorReaction> = {
   UNSUPPORTED_VERSION: 'fatal',
   INVALID_REQUEST: 'fatal',
   TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'fatal',
+}
+
+/** What every coordinator may answer; the tables below say the rest. */
+const ofAnyCoordinator: Table<CoordinatorReaction> = {
+  NONE: 'success',
+
+  REQUEST_TIMED_OUT: 'retry',
+  COORDINATOR_LOAD_IN_PROGRESS: 'retry',
+  CONCURRENT_TRANSACTIONS: 'retry',
+
+  COORDINATOR_NOT_AVAILABLE: 'find',
+  NOT_COORDINATOR: 'find',
+
+  TRANSACTION_ABORTABLE: 'abortable',
+
+  INVALID_REQUEST: 'fatal',
+  UNSUPPORTED_VERSION: 'fatal',
+  INVALID_PRODUCER_EPOCH: 'fatal',
+  PRODUCER_FENCED: 'fatal',
+  INVALID_PRODUCER_ID_MAPPING: 'fatal',
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'fatal',
+}
+
+/** InitProducerId of a producer with a transactional id. */
+export const initTransactionsReactions: Table<CoordinatorReaction> = {
+  ...ofAnyCoordinator,
+  // As without a transactional id: asking again harms nothing, and may help.
+  UNKNOWN_SERVER_ERROR: 'retry',
+  INVALID_TRANSACTION_TIMEOUT: 'fatal',
+  CLUSTER_AUTHORIZATION_FAILED: 'fatal',
+}
+
+/** AddPartitionsToTxn, for one partition. */
+export const addPartitionsToTxnReactions: Table<CoordinatorReaction> = {
+  ...ofAnyCoordinator,
+  UNKNOWN_TOPIC_OR_PARTITION: 'retry',
+  TOPIC_AUTHORIZATION_FAILED: 'abortable',
+  // Another partition of the request has the error that decides.
+  OPERATION_NOT_ATTEMPTED: 'retry',
+  UNKNOWN_PRODUCER_ID: 'abortable',
+  UNKNOWN_SERVER_ERROR: 'abortable',
+  INVALID_TXN_STATE: 'fatal',
+}
+
+export const addOffsetsToTxnReactions: Table<CoordinatorReaction> = {
+  ...ofAnyCoordinator,
+  GROUP_AUTHORIZATION_FAILED: 'abortable',
+  UNKNOWN_PRODUCER_ID: 'abortable',
+  INVALID_TXN_STATE: 'fatal',
+}
+
+/** TxnOffsetCommit, for one partition. */
+export const txnOffsetCommitReactions: Table<CoordinatorReaction> = {
+  ...ofAnyCoordinator,
+  UNKNOWN_TOPIC_OR_PARTITION: 'retry',
+  REQUEST_TIMED_OUT: 'find',
+  // The consumer is no member of the group any more, or not in this generation: its work is somebody else's now.
+  ILLEGAL_GENERATION: 'abortable',
+  UNKNOWN_MEMBER_ID: 'abortable',
+  FENCED_INSTANCE_ID: 'abortable',
+  STALE_MEMBER_EPOCH: 'abortable',
+  GROUP_AUTHORIZATION_FAILED: 'abortable',
+  // The Java client is unusable after these; they say no more than that these offsets cannot be committed.
+  TOPIC_AUTHORIZATION_FAILED: 'abortable',
+  OFFSET_METADATA_TOO_LARGE: 'abortable',
+  INVALID_COMMIT_OFFSET_SIZE: 'abortable',
+  UNSUPPORTED_FOR_MESSAGE_FORMAT: 'fatal',
+}
+
+export const endTxnReactions: Table<CoordinatorReaction> = {
+  ...ofAnyCoordinator,
+  UNKNOWN_PRODUCER_ID: 'abortable',
+  INVALID_TXN_STATE: 'fatal',
 }
 
 // The rules for codes that no broker up to 4.2 answers there: what the protocol calls retriable is tried again, with a
@@ -192,8 +271,9 @@ export function metadataReaction(errno: number): MetadataReaction {
   return byRule(metadataReactions, errno, ({ retriable }) => (retriable ? 'retry' : 'fail'))
 }
 
-export function findCoordinatorReaction(errno: number): FindCoordinatorReaction {
-  return byRule(findCoordinatorReactions, errno, ({ retriable }) => (retriable ? 'retry' : 'fatal'))
+export function coordinatorReaction(table: Table<CoordinatorReaction>, errno: number): CoordinatorReaction {
+  const end = table === addPartitionsToTxnReactions ? 'abortable' : 'fatal'
+  return byRule(table, errno, ({ retriable }) => (retriable ? 'retry' : end))
 }
 
 function byRule<R>(table: Table<R>, errno: number, rule: (code: ErrorCode) => R): R {

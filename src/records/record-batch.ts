@@ -31,18 +31,6 @@ export interface CompressedRecords {
   readonly bytes: Uint8Array
 }
 
-/** What a reader of the encoded records sees of one of them; the same object is passed every time. */
-export interface RecordSummary {
-  /** Where the record begins in the buffer and where the next one does. */
-  start: number
-  end: number
-  timestamp: number
-  /** -1 for null. */
-  keySize: number
-  /** -1 for null. */
-  valueSize: number
-}
-
 export class RecordBatchBuilder {
   buffer: Buffer
   recordCount = 0
@@ -70,6 +58,7 @@ export class RecordBatchBuilder {
     if (this.recordCount === 0) this.#baseTimestamp = this.#maxTimestamp = timestamp
     const timestampDelta = timestamp - this.#baseTimestamp
     const valueSize = payloadSize(value)
+    const headersSize = headers === undefined ? 1 : encodeHeaders(headers)
     const bodySize =
       1 +
       varintSize(timestampDelta) +
@@ -78,7 +67,7 @@ export class RecordBatchBuilder {
       (keySize > 0 ? keySize : 0) +
       varintSize(valueSize) +
       (valueSize > 0 ? valueSize : 0) +
-      (headers === undefined ? 1 : headersSize(headers))
+      headersSize
     const end = this.size + varintSize(bodySize) + bodySize
     if (end > limit) return false
 
@@ -91,7 +80,7 @@ export class RecordBatchBuilder {
     if (keySize > 0) at = copyBytes(buffer, at, key!, keySize)
     at = writePayload(buffer, at, value, valueSize)
     if (headers === undefined) buffer[at] = 0
-    else writeHeaders(buffer, at, headers)
+    else copyBytes(buffer, at, headerScratch, headersSize)
 
     this.size = end
     this.recordCount++
@@ -141,46 +130,17 @@ export class RecordBatchBuilder {
     return buffer.subarray(0, size)
   }
 
-  /**
-   * Walks the encoded records in order. What a record needs at its acknowledgement (timestamp, sizes) is read from
-   * here, so nothing has to be kept for it beside its bytes.
-   */
-  forEachRecord(visit: (record: RecordSummary, index: number) => void): void {
-    const record: RecordSummary = {
-      start: 0,
-      end: BATCH_HEADER_SIZE,
-      timestamp: 0,
-      keySize: -1,
-      valueSize: -1,
-    }
-    cursor.buffer = this.buffer
-    for (let i = 0; i < this.recordCount; i++) {
-      cursor.at = record.start = record.end
-      const bodySize = readVarint()
-      record.end = cursor.at + bodySize
-      cursor.at++ // attributes
-      record.timestamp = this.#baseTimestamp + readVarint()
-      readVarint() // offset delta
-      record.keySize = readVarint()
-      if (record.keySize > 0) cursor.at += record.keySize
-      record.valueSize = readVarint()
-      visit(record, i)
-      cursor.buffer = this.buffer // a visitor may have walked another batch
-    }
+  /** A cursor before the first record. */
+  read(): RecordCursor {
+    return new RecordCursor(this.buffer, this.recordCount, this.#baseTimestamp)
   }
 
   /**
    * Appends a record of another batch with its deltas rewritten for this one. Everything from the key on is the same
    * in both, so it is copied as it stands.
    */
-  copyRecord(from: RecordBatchBuilder, record: RecordSummary): void {
-    cursor.buffer = from.buffer
-    cursor.at = record.start
-    readVarint()
-    cursor.at++
-    readVarint()
-    readVarint()
-    const rest = cursor.at
+  copyRecord(record: RecordCursor): void {
+    const { rest } = record
     if (this.recordCount === 0) this.#baseTimestamp = this.#maxTimestamp = record.timestamp
     const timestampDelta = record.timestamp - this.#baseTimestamp
     const bodySize = 1 + varintSize(timestampDelta) + varintSize(this.recordCount) + (record.end - rest)
@@ -188,10 +148,66 @@ export class RecordBatchBuilder {
     this.buffer[at++] = 0
     at = writeVarint(this.buffer, at, timestampDelta)
     at = writeVarint(this.buffer, at, this.recordCount)
-    from.buffer.copy(this.buffer, at, rest, record.end)
+    record.buffer.copy(this.buffer, at, rest, record.end)
     this.size = at + (record.end - rest)
     this.recordCount++
     if (record.timestamp > this.#maxTimestamp) this.#maxTimestamp = record.timestamp
+  }
+}
+
+/**
+ * Walks the encoded records in order. What a record needs at its acknowledgement (timestamp, sizes) is read from its
+ * bytes, so nothing has to be kept for it beside them.
+ */
+export class RecordCursor {
+  readonly buffer: Buffer
+  /** Where the record's key begins, and what follows; all before it depends on the batch. */
+  rest = 0
+  /** Where the next record begins. */
+  end = BATCH_HEADER_SIZE
+  timestamp = 0
+  /** -1 for null. */
+  keySize = -1
+  /** -1 for null. */
+  valueSize = -1
+  readonly #baseTimestamp: number
+  #left: number
+  #at = 0
+
+  constructor(buffer: Buffer, recordCount: number, baseTimestamp: number) {
+    this.buffer = buffer
+    this.#left = recordCount
+    this.#baseTimestamp = baseTimestamp
+  }
+
+  /** Goes to the next record, if there is one. */
+  next(): boolean {
+    if (this.#left === 0) return false
+    this.#left--
+    this.#at = this.end
+    const bodySize = this.#varint()
+    this.end = this.#at + bodySize
+    this.#at++ // attributes
+    this.timestamp = this.#baseTimestamp + this.#varint()
+    this.#varint() // offset delta
+    this.rest = this.#at
+    this.keySize = this.#varint()
+    if (this.keySize > 0) this.#at += this.keySize
+    this.valueSize = this.#varint()
+    return true
+  }
+
+  #varint(): number {
+    const { buffer } = this
+    let byte = buffer[this.#at++]!
+    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1)
+    let zigzag = byte & 0x7f
+    // Multiplication, not shifts: a timestamp delta may need more than 32 bits.
+    for (let factor = 0x80; byte > 0x7f; factor *= 0x80) {
+      byte = buffer[this.#at++]!
+      zigzag += (byte & 0x7f) * factor
+    }
+    return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
   }
 }
 
@@ -208,7 +224,7 @@ export function singleRecordSizeBound(keySize: number, value: Payload, headers: 
     Math.max(keySize, 0) +
     varintSize(valueSize) +
     Math.max(valueSize, 0) +
-    (headers === undefined ? 1 : headersSize(headers))
+    (headers === undefined ? 1 : encodeHeaders(headers))
   )
 }
 
@@ -249,44 +265,58 @@ function copyBytes(buffer: Buffer, at: number, bytes: Uint8Array, size: number):
   return at + size
 }
 
-function headersSize(headers: Headers): number {
-  let size = 0
-  if (Array.isArray(headers)) {
-    size = varintSize(headers.length)
-    for (const [name, value] of headers as readonly (readonly [string, Payload])[])
-      size += headerSize(name, value)
-  } else {
-    const names = Object.keys(headers)
-    size = varintSize(names.length)
-    for (const name of names) size += headerSize(name, (headers as Record<string, Payload>)[name]!)
-  }
-  return size
-}
+/**
+ * Where headers become bytes before the size of their record is known: to look at their text once, and not once for
+ * its size and once for its bytes, is cheaper even with the copy that this takes.
+ */
+let headerScratch = Buffer.allocUnsafeSlow(1024)
 
-function headerSize(name: string, value: Payload): number {
-  const nameSize = utf8Size(name)
-  const valueSize = payloadSize(value)
-  return varintSize(nameSize) + nameSize + varintSize(valueSize) + (valueSize > 0 ? valueSize : 0)
-}
-
-function writeHeaders(buffer: Buffer, at: number, headers: Headers): void {
+/** Writes headers to the beginning of `headerScratch`; returns their bytes. */
+function encodeHeaders(headers: Headers): number {
+  let at: number
   if (Array.isArray(headers)) {
-    at = writeVarint(buffer, at, headers.length)
+    at = writeVarint(headerScratch, 0, headers.length)
     for (const [name, value] of headers as readonly (readonly [string, Payload])[]) {
-      at = writeHeader(buffer, at, name, value)
+      at = encodeHeader(at, name, value)
     }
   } else {
     const names = Object.keys(headers)
-    at = writeVarint(buffer, at, names.length)
-    for (const name of names) at = writeHeader(buffer, at, name, (headers as Record<string, Payload>)[name]!)
+    at = writeVarint(headerScratch, 0, names.length)
+    for (const name of names) at = encodeHeader(at, name, (headers as Record<string, Payload>)[name]!)
   }
+  return at
 }
 
-function writeHeader(buffer: Buffer, at: number, name: string, value: Payload): number {
-  const nameSize = utf8Size(name)
-  at = writeVarint(buffer, at, nameSize)
-  at = writeUtf8(buffer, at, name, nameSize)
-  return writePayload(buffer, at, value, payloadSize(value))
+function encodeHeader(at: number, name: string, value: Payload): number {
+  // UTF-8 takes at most three bytes for a unit of UTF-16, and a size five.
+  const bound = at + 3 * (name.length + (value === null ? 0 : value.length)) + 10
+  if (bound > headerScratch.length) {
+    const grown = Buffer.allocUnsafeSlow(bound * 2)
+    headerScratch.copy(grown, 0, 0, at)
+    headerScratch = grown
+  }
+  const valueAt = writeText(headerScratch, at, name)
+  return typeof value === 'string'
+    ? writeText(headerScratch, valueAt, value)
+    : writePayload(headerScratch, valueAt, value, payloadSize(value))
+}
+
+/** Writes text with its size before it. */
+function writeText(buffer: Buffer, at: number, text: string): number {
+  const { length } = text
+  if (length <= SHORT) {
+    let bits = 0
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i)
+      buffer[at + 1 + i] = unit
+      bits |= unit
+    }
+    if (bits <= 0x7f) {
+      buffer[at] = length << 1
+      return at + 1 + length
+    }
+  }
+  return writePayload(buffer, at, text, Buffer.byteLength(text))
 }
 
 /** Zigzag varints of up to 64 bits; those that do not fit in 31 bits take the slow way over BigInt. */
@@ -324,18 +354,4 @@ function writeWideVarint(buffer: Buffer, at: number, value: number): number {
 function zigzag64(value: number): bigint {
   const wide = BigInt(value)
   return wide < 0n ? -wide * 2n - 1n : wide * 2n
-}
-
-const cursor: { buffer: Buffer; at: number } = { buffer: Buffer.alloc(0), at: 0 }
-
-function readVarint(): number {
-  const { buffer } = cursor
-  let byte = buffer[cursor.at++]!
-  let zigzag = byte & 0x7f
-  // Multiplication, not shifts: a timestamp delta may need more than 32 bits.
-  for (let factor = 0x80; byte > 0x7f; factor *= 0x80) {
-    byte = buffer[cursor.at++]!
-    zigzag += (byte & 0x7f) * factor
-  }
-  return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
 }

@@ -8,9 +8,11 @@ import { readRequestHeader, type RequestHeader } from '../protocol/schema.js'
 import { Reader } from '../protocol/wire.js'
 import type { ClusterState } from './cluster-state.js'
 import type { ApiName, FaultAction, Faults, Strike } from './faults.js'
+import type { GroupCoordinator } from './group-coordinator.js'
 import { errno } from './refusal.js'
 import type { ReceivedRequest, RequestContext, Versions } from './request-context.js'
 import { failedApiVersions, served } from './requests.js'
+import type { TransactionCoordinator } from './transaction-coordinator.js'
 
 /** The seam for time. */
 export interface BrokerClock {
@@ -22,6 +24,8 @@ export interface BrokerClock {
 /** What the brokers of a cluster share. */
 export interface BrokerContext {
   readonly state: ClusterState
+  readonly transactions: TransactionCoordinator
+  readonly groups: GroupCoordinator
   readonly faults: Faults
   readonly clock: BrokerClock
   /** What ApiVersions says. */
@@ -160,7 +164,7 @@ export class BrokerConnection {
   }
 
   #carryOut(header: RequestHeader, reader: Reader, frame: Buffer): void {
-    const { state, advertised, faults, clock, journal } = this.#broker.context
+    const { state, transactions, groups, advertised, faults, clock, journal } = this.#broker.context
     const { nodeId } = this.#broker
     const { apiVersion: version, correlationId, clientId } = header
     const api = apiNames.get(header.apiKey)
@@ -202,7 +206,10 @@ export class BrokerConnection {
     const answer =
       body === undefined
         ? failedApiVersions(UNSUPPORTED_VERSION, advertised)
-        : entry.answer({ state, nodeId, version, now, versions: advertised, batches, forced }, body)
+        : entry.answer(
+            { state, transactions, groups, nodeId, version, now, versions: advertised, batches, forced },
+            body,
+          )
     if (answer === 'close') {
       this.destroy()
       return

@@ -1,9 +1,10 @@
 /**
- * What all brokers of the cluster agree on: which brokers live, which topics there are, who leads and who is in
- * sync. Replication takes no time: every replica in sync has every record, so a partition has one log, whoever leads.
+ * What all brokers of the cluster agree on: which brokers live, which topics there are, who leads, who is in sync,
+ * and who coordinates what. Replication takes no time: every replica in sync has every record, so a partition has one log, whoever leads.
  */
 import { randomUUID } from 'node:crypto'
 import { IllegalStateError } from '../errors.js'
+import { Coordinators } from './coordinators.js'
 import { PartitionLog, type LogConfig } from './partition-log.js'
 
 /** Settings of a topic; each is Kafka's own topic setting in camelCase, with Kafka's default unless said otherwise. */
@@ -53,6 +54,8 @@ export class ClusterState {
   readonly autoCreateTopics: boolean
   readonly #defaults: Required<TopicOptions>
   readonly #alive = new Set<number>()
+  readonly #paused = new Set<number>()
+  readonly coordinators = new Coordinators(this.#alive)
   #nextProducerId = 0n
   #topicsCreated = 0
 
@@ -68,10 +71,21 @@ export class ClusterState {
   addBroker(address: BrokerAddress): void {
     this.brokers.set(address.nodeId, address)
     this.#alive.add(address.nodeId)
+    this.coordinators.addBroker(address.nodeId)
   }
 
   isAlive(nodeId: number): boolean {
     return this.#alive.has(nodeId)
+  }
+
+  /** Whether a broker does what others ask of it: it is alive and not paused. -1, nobody, does not. */
+  isResponding(nodeId: number): boolean {
+    return this.#alive.has(nodeId) && !this.#paused.has(nodeId)
+  }
+
+  setPaused(nodeId: number, isPaused: boolean): void {
+    if (isPaused) this.#paused.add(nodeId)
+    else this.#paused.delete(nodeId)
   }
 
   aliveBrokers(): BrokerAddress[] {
@@ -179,6 +193,8 @@ export class ClusterState {
   /** The broker is dead: it leaves every ISR that has another member, and others lead where it led. */
   brokerDown(nodeId: number): void {
     this.#alive.delete(nodeId)
+    this.#paused.delete(nodeId)
+    this.coordinators.brokerDown(nodeId)
     for (const partition of this.#allPartitions()) {
       if (!partition.isr.includes(nodeId)) continue
       const rest = partition.isr.filter((id) => id !== nodeId)
@@ -193,6 +209,7 @@ export class ClusterState {
   /** The broker is back and has caught up: in sync everywhere, and leader of what nobody leads. */
   brokerUp(nodeId: number): void {
     this.#alive.add(nodeId)
+    this.coordinators.brokerUp(nodeId)
     for (const partition of this.#allPartitions()) {
       if (!partition.replicas.includes(nodeId)) continue
       if (partition.leader === -1 && partition.isr.includes(nodeId)) {

@@ -5,14 +5,23 @@
 import { errno } from './refusal.js'
 
 /** The APIs that the cluster serves. */
-export type ApiName = 'Produce' | 'Metadata' | 'ApiVersions' | 'InitProducerId'
+export type ApiName =
+  | 'Produce'
+  | 'Metadata'
+  | 'FindCoordinator'
+  | 'ApiVersions'
+  | 'InitProducerId'
+  | 'AddPartitionsToTxn'
+  | 'AddOffsetsToTxn'
+  | 'EndTxn'
+  | 'TxnOffsetCommit'
 
 /** Which requests a fault hits. */
 export interface FaultMatch {
   readonly api: ApiName
   /** Only requests to this broker (its node id). */
   readonly broker?: number
-  /** Only Produce and Metadata requests that name this topic. */
+  /** Only Produce, Metadata, AddPartitionsToTxn and TxnOffsetCommit requests that name this topic. */
   readonly topic?: string
   /** The first request hit, 1 is the next that matches; default 1. */
   readonly nth?: number
@@ -28,9 +37,10 @@ export interface FaultMatch {
  * What happens to a request that is hit.
  *
  * - `{ error }`: it is not carried out, and answered with this error: a name of the protocol's, or any number, known
- *   or not. In Produce and Metadata the error is that of each partition or topic asked for (with `topic` in the
- *   match: of that topic only, the others are served), except REBOOTSTRAP_REQUIRED, which stands at the top of a
- *   Metadata answer. REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean that the leader has appended, so
+ *   or not. In Produce, Metadata, AddPartitionsToTxn and TxnOffsetCommit the error is that of each partition or topic
+ *   asked for (with `topic` in the match: of that topic only, the others are served; in AddPartitionsToTxn, which
+ *   adds all partitions or none, they get OPERATION_NOT_ATTEMPTED), except REBOOTSTRAP_REQUIRED, which stands at the
+ *   top of a Metadata answer. In FindCoordinator it is that of each key. REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean that the leader has appended, so
  *   with these a Produce request is carried out first.
  * - `{ delayMs }`: it is carried out at once and answered that much later; what follows on the connection waits
  *   behind it, as it does in Kafka.

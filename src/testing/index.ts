@@ -1,6 +1,17 @@
 /** The public entry `kafka-producer/testing`. */
 export { TestCluster } from './test-cluster.js'
-export type { StoredRecord, TestClusterOptions } from './test-cluster.js'
+export type {
+  LogDescription,
+  RecordsOptions,
+  StoredMarker,
+  StoredRecord,
+  TestClusterOptions,
+  TransactionDescription,
+} from './test-cluster.js'
 export type { TopicOptions } from './cluster-state.js'
+export type { CoordinatorType } from './coordinators.js'
+export type { CommittedOffset, GroupMember, GroupOptions } from './group-coordinator.js'
+export type { TransactionVersion } from './transaction-coordinator.js'
+export type { TopicPartition, TransactionStatus } from './transaction-state.js'
 export type { ApiName, FaultAction, FaultMatch } from './faults.js'
 export type { ReceivedBatch, ReceivedRequest } from './request-context.js'

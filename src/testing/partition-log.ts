@@ -1,6 +1,6 @@
 /**
- * The log of one partition: its batches as they were produced, and what it remembers of each producer. Decides as
- * the log of Apache Kafka 4.2 does whether a batch is appended, is a duplicate, or is refused, and with which code;
+ * The log of one partition: its batches as they were produced, and the markers that end transactions. Decides as the
+ * log of Apache Kafka 4.2 does whether a batch is appended, is a duplicate, or is refused, and with which code;
  * test/interop/sequence-checks.test.ts holds the two against each other. Does no I/O and knows no clock.
  */
 import { crc32c } from '../records/crc32c.js'
@@ -11,11 +11,10 @@ import {
   recordCursor,
   type RecordBatchHeader,
 } from '../records/read-record-batch.js'
+import { markerBatch, type Marker } from './control-records.js'
+import { ProducerStates } from './producer-states.js'
 import { Refusal, type RecordError } from './refusal.js'
 
-/** Batches of each producer that are remembered: what makes more than five requests in flight unsafe. */
-const BATCHES_REMEMBERED = 5
-const MAX_SEQUENCE = 0x7fffffff
 /** `message.timestamp.after.max.ms`: how far a record's time may lie ahead of the broker's. */
 const TIMESTAMP_AFTER_MAX_MS = 3_600_000
 const ZSTD = 4
@@ -34,17 +33,13 @@ export interface Appended {
   readonly isDuplicate: boolean
 }
 
-interface RememberedBatch {
-  readonly firstSequence: number
-  readonly lastSequence: number
-  readonly baseOffset: number
-  readonly maxTimestamp: number
-}
-
-interface ProducerState {
-  epoch: number
-  /** The last five at most, oldest first; all of `epoch`. */
-  batches: RememberedBatch[]
+/** A transaction that was aborted, as the log's index of them has it. */
+export interface AbortedTransaction {
+  readonly producerId: bigint
+  /** Of its first record here. */
+  readonly firstOffset: number
+  /** Of its marker. */
+  readonly lastOffset: number
 }
 
 /**
@@ -62,35 +57,54 @@ export function onlyBatch(records: Uint8Array | null, apiVersion: number): Uint8
   return records.subarray(0, end)
 }
 
-/** The last sequence of a batch that starts at `first`; sequences go on from 2^31-1 with 0. */
-function lastSequence(first: number, lastOffsetDelta: number): number {
-  return first + lastOffsetDelta <= MAX_SEQUENCE
-    ? first + lastOffsetDelta
-    : first + lastOffsetDelta - MAX_SEQUENCE - 1
-}
-
 export class PartitionLog {
   /** Offset of the first record. */
   readonly startOffset = 0
   #endOffset = 0
   readonly #batches: Uint8Array[] = []
-  readonly #producers = new Map<bigint, ProducerState>()
+  readonly #aborted: AbortedTransaction[] = []
+  readonly producers = new ProducerStates()
 
   /** Offset that the next record gets. */
   get endOffset(): number {
     return this.#endOffset
   }
 
-  /** The stored batches in order of their offsets; their bytes must not be changed. */
+  /** Offset up to which every transaction is decided. */
+  get lastStableOffset(): number {
+    return this.producers.firstOpenOffset ?? this.#endOffset
+  }
+
+  /** The stored batches in order of their offsets, markers among them; their bytes must not be changed. */
   get batches(): readonly Uint8Array[] {
     return this.#batches
   }
 
+  /** In order of their markers. */
+  get abortedTransactions(): readonly AbortedTransaction[] {
+    return this.#aborted
+  }
+
+  /** What a consumer with `isolation.level=read_committed` gets to see of a batch. */
+  isCommitted({ baseOffset, isTransactional, producerId }: RecordBatchHeader): boolean {
+    if (baseOffset >= this.lastStableOffset) return false
+    const isAborted = (each: AbortedTransaction) =>
+      each.producerId === producerId && baseOffset >= each.firstOffset && baseOffset <= each.lastOffset
+    return !isTransactional || !this.#aborted.some(isAborted)
+  }
+
   /**
-   * Appends one batch, copying it. `now` is the broker's time in milliseconds since the epoch. Throws a KafkaError
-   * with the protocol's `errno` where the batch is refused: then nothing has changed.
+   * Appends one batch, copying it. `now` is the broker's time in milliseconds since the epoch; `isVerified` says that
+   * the transaction coordinator knows of the partition. Throws a KafkaError with the protocol's `errno` where the
+   * batch is refused: then nothing has changed.
    */
-  append(batch: Uint8Array, leaderEpoch: number, now: number, config: LogConfig): Appended {
+  append(
+    batch: Uint8Array,
+    leaderEpoch: number,
+    now: number,
+    config: LogConfig,
+    isVerified: boolean,
+  ): Appended {
     const data = new DataView(batch.buffer, batch.byteOffset, batch.byteLength)
     if (data.getBigInt64(0) !== 0n) {
       throw new Refusal('INVALID_RECORD', `the base offset is ${data.getBigInt64(0)}, not 0`)
@@ -107,69 +121,31 @@ export class PartitionLog {
         `producer ${header.producerId} sent sequence ${header.baseSequence}`,
       )
     }
-    // There is no transaction coordinator, so there is no transaction that the batch could belong to.
-    if (header.isTransactional) throw new Refusal('INVALID_TXN_STATE', 'no transaction is open')
     const maxTimestamp = checkRecords(batch, header, now, config)
     const storedTimestamp = config.messageTimestampType === 'LogAppendTime' ? now : maxTimestamp
 
-    const duplicate = this.#duplicateOf(header)
+    const duplicate = this.producers.duplicateOf(header)
     if (duplicate !== undefined) {
       const { baseOffset, maxTimestamp: logAppendTimeMs } = duplicate
       return { baseOffset, logAppendTimeMs, isDuplicate: true }
     }
-    this.#checkSequence(header)
+    this.producers.check(header, isVerified)
     const baseOffset = this.#endOffset
-    this.#remember(header, baseOffset, storedTimestamp)
+    this.producers.remember(header, baseOffset, storedTimestamp)
     this.#batches.push(storedBatch(batch, baseOffset, leaderEpoch, storedTimestamp, config))
     this.#endOffset += header.recordCount
     const logAppendTimeMs = config.messageTimestampType === 'LogAppendTime' ? now : -1
     return { baseOffset, logAppendTimeMs, isDuplicate: false }
   }
 
-  #duplicateOf(header: RecordBatchHeader): RememberedBatch | undefined {
-    const { producerId, producerEpoch, baseSequence, lastOffsetDelta } = header
-    const state = producerId > -1n ? this.#producers.get(producerId) : undefined
-    if (state === undefined || state.epoch !== producerEpoch) return undefined
-    const last = lastSequence(baseSequence, lastOffsetDelta)
-    return state.batches.find((batch) => batch.firstSequence === baseSequence && batch.lastSequence === last)
-  }
-
-  #checkSequence(header: RecordBatchHeader): void {
-    const { producerId, producerEpoch, baseSequence } = header
-    const state = producerId > -1n ? this.#producers.get(producerId) : undefined
-    // Without any state, all of it may have been deleted with the records: any sequence begins a new one.
-    if (state === undefined || state.epoch === -1) return
-    if (producerEpoch < state.epoch) {
-      throw new Refusal(
-        'INVALID_PRODUCER_EPOCH',
-        `epoch ${producerEpoch} of producer ${producerId} after ${state.epoch}`,
-      )
-    }
-    const last = producerEpoch === state.epoch ? state.batches.at(-1)?.lastSequence : undefined
-    const expected = last === undefined || last === MAX_SEQUENCE ? 0 : last + 1
-    if (baseSequence !== expected) {
-      throw new Refusal(
-        'OUT_OF_ORDER_SEQUENCE_NUMBER',
-        `sequence ${baseSequence} of producer ${producerId} in epoch ${producerEpoch} where ${expected} is next`,
-      )
-    }
-  }
-
-  #remember(header: RecordBatchHeader, baseOffset: number, maxTimestamp: number): void {
-    const { producerId, producerEpoch, baseSequence, lastOffsetDelta } = header
-    if (producerId === -1n) return
-    let state = this.#producers.get(producerId)
-    if (state === undefined || state.epoch !== producerEpoch) {
-      state = { epoch: producerEpoch, batches: [] }
-      this.#producers.set(producerId, state)
-    }
-    if (state.batches.length === BATCHES_REMEMBERED) state.batches.shift()
-    state.batches.push({
-      firstSequence: baseSequence,
-      lastSequence: lastSequence(baseSequence, lastOffsetDelta),
-      baseOffset,
-      maxTimestamp,
-    })
+  /** Appends the marker that ends a transaction here. Throws INVALID_PRODUCER_EPOCH where it comes too late. */
+  appendMarker(marker: Marker, leaderEpoch: number, now: number): void {
+    const offset = this.#endOffset
+    const firstOffset = this.producers.end(marker)
+    this.#batches.push(markerBatch(marker, offset, leaderEpoch, now))
+    this.#endOffset++
+    if (firstOffset === undefined || marker.isCommit) return
+    this.#aborted.push({ producerId: marker.producerId, firstOffset, lastOffset: offset })
   }
 }
 

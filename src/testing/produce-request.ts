@@ -7,6 +7,7 @@ import { decoderStarts } from '../records/compression.js'
 import { BATCH_OVERHEAD_BYTES, batchEnd } from '../records/read-record-batch.js'
 import type { ClusterState, Partition, Topic } from './cluster-state.js'
 import { onlyBatch } from './partition-log.js'
+import { isExplained, verifyBatches, type Incoming, type Verdicts } from './produce-verification.js'
 import { errno, Refusal } from './refusal.js'
 import { NONE, type Answer, type ReceivedBatch, type RequestContext, type Served } from './request-context.js'
 
@@ -81,22 +82,29 @@ function failedPartition(index: number, errorCode: number): PartitionResponse {
 }
 
 function produce(context: RequestContext, request: ProduceRequest): Answer<ProduceResponse> {
-  const { state, version, forced } = context
+  const { state, version } = context
   const leaders = new Set<number>()
   let next = 0
-  const refused = refusedAsWhole(request)
+  let refused = refusedAsWhole(request)
+  let verdicts: Verdicts = new Map()
+  try {
+    if (refused === undefined && request.transactionalId !== null)
+      verdicts = verifyBatches(context, request.transactionalId, carriedOut(context, request))
+  } catch (error) {
+    refused = { errno: refusedWith(error).errno, errorMessage: String(error) }
+  }
   const responses = request.topicData.map((data) => {
     const topic = producedTopic(state, data)
-    const isForced = forced !== undefined && (forced.topic === undefined || forced.topic === topic?.name)
+    const forced = forcedErrno(context, topic)
     const partitionResponses = data.partitionData.map(({ index, records }) => {
       let response: PartitionResponse
       if (refused !== undefined) {
         response = { ...failedPartition(index, refused.errno), errorMessage: refused.errorMessage }
-      } else if (isForced && !AFTER_APPEND.has(forced.errno)) {
-        response = failedPartition(index, forced.errno)
+      } else if (forced !== undefined && !AFTER_APPEND.has(forced)) {
+        response = failedPartition(index, forced)
       } else {
-        response = producePartition(context, request, topic, data.topicId, index, records)
-        if (isForced && response.errorCode === NONE) response = failedPartition(index, forced.errno)
+        response = producePartition(context, request, topic, data.topicId, index, records, verdicts)
+        if (forced !== undefined && response.errorCode === NONE) response = failedPartition(index, forced)
       }
       const partition = topic?.partitions[index]
       if (response.errorCode === NOT_LEADER_OR_FOLLOWER && version >= 10 && partition !== undefined) {
@@ -121,6 +129,33 @@ function produce(context: RequestContext, request: ProduceRequest): Answer<Produ
     throttleTimeMs: 0,
     nodeEndpoints,
   }
+}
+
+/** The error on order that strikes the topic. */
+function forcedErrno({ forced }: RequestContext, topic: Topic | undefined): number | undefined {
+  return forced?.topic === undefined || forced.topic === topic?.name ? forced?.errno : undefined
+}
+
+/** The batches that may get as far as the log of a partition that this broker leads. */
+function carriedOut(context: RequestContext, request: ProduceRequest): Incoming[] {
+  const { state, nodeId, version } = context
+  const incoming: Incoming[] = []
+  for (const data of request.topicData) {
+    const topic = producedTopic(state, data)
+    const forced = forcedErrno(context, topic)
+    if (topic === undefined || (forced !== undefined && !AFTER_APPEND.has(forced))) continue
+    for (const { index, records } of data.partitionData) {
+      const partition = topic.partitions[index]
+      if (partition === undefined || partition.leader !== nodeId) continue
+      try {
+        incoming.push({ topic: topic.name, partition, batch: onlyBatch(records, version) })
+      } catch (error) {
+        // It is refused, with its reason, when its turn comes.
+        if (!(error instanceof KafkaError)) throw error
+      }
+    }
+  }
+  return incoming
 }
 
 /** Why no partition of the request is looked at: a batch whose frame is damaged, or that needs a transaction. */
@@ -148,6 +183,7 @@ function producePartition(
   topicId: string,
   index: number,
   records: Uint8Array | null,
+  verdicts: Verdicts,
 ): PartitionResponse {
   if (topic === undefined && topicId !== ZERO_UUID) return failedPartition(index, errno('UNKNOWN_TOPIC_ID'))
   const partition = topic?.partitions[index]
@@ -160,12 +196,23 @@ function producePartition(
   } catch (error) {
     return failedPartition(index, refusedWith(error).errno)
   }
+  const verdict = verdicts.get(partition)
+  if (verdict instanceof Refusal) {
+    const errorMessage = isExplained(verdict) ? verdict.message : null
+    return { ...failedPartition(index, verdict.errno), errorMessage }
+  }
   if (acks !== -1 && acks !== 0 && acks !== 1) return failedPartition(index, errno('INVALID_REQUIRED_ACKS'))
   if (partition.leader !== context.nodeId) return failedPartition(index, NOT_LEADER_OR_FOLLOWER)
   try {
     checkReplicas(topic, partition, acks)
     const { log, leaderEpoch } = partition
-    const { baseOffset, logAppendTimeMs } = log.append(batch, leaderEpoch, context.now, topic.config)
+    const { baseOffset, logAppendTimeMs } = log.append(
+      batch,
+      leaderEpoch,
+      context.now,
+      topic.config,
+      verdict === 'verified',
+    )
     return {
       ...failedPartition(index, NONE),
       baseOffset: BigInt(baseOffset),

@@ -25,3 +25,9 @@ export class Refusal extends KafkaError {
     this.recordErrors = recordErrors
   }
 }
+
+/** The code of what a check threw, -1 for one that has none; anything but a KafkaError is a bug of the broker's. */
+export function refusedErrno(error: unknown): number {
+  if (!(error instanceof KafkaError)) throw error
+  return error.errno ?? -1
+}

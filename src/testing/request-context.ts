@@ -2,6 +2,8 @@
 import type { Api } from '../protocol/schema.js'
 import type { ClusterState } from './cluster-state.js'
 import type { ApiName, FaultAction } from './faults.js'
+import type { GroupCoordinator } from './group-coordinator.js'
+import type { TransactionCoordinator } from './transaction-coordinator.js'
 
 /** A batch in a Produce request. Fields of the batch are -1 where its bytes are too few to hold them. */
 export interface ReceivedBatch {
@@ -24,6 +26,8 @@ export interface Versions {
 /** What a function needs to know beside the request. */
 export interface RequestContext {
   readonly state: ClusterState
+  readonly transactions: TransactionCoordinator
+  readonly groups: GroupCoordinator
   /** The broker that was asked. */
   readonly nodeId: number
   readonly version: number
@@ -62,7 +66,7 @@ export interface ReceivedRequest {
   readonly broker: number
   readonly clientId: string | null
   readonly correlationId: number
-  /** The topics named in a Produce or Metadata request; one that does not exist by the name or id given. */
+  /** The topics that the request names; one that does not exist by the name or id given. */
   readonly topics: readonly string[]
   /** The batches of a Produce request, in its order. */
   readonly batches: readonly ReceivedBatch[]

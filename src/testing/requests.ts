@@ -2,22 +2,30 @@
  * What a broker does with each request: a table with one entry an API. An entry sees the state of the cluster and
  * one request, and gives the answer; connections, faults and time are the business of broker.ts.
  */
-import { ApiVersions, InitProducerId } from '../protocol/apis.js'
+import { ApiVersions } from '../protocol/apis.js'
 import type { RequestOf, ResponseOf } from '../protocol/schema.js'
 import type { ApiName } from './faults.js'
+import { servedFindCoordinator } from './find-coordinator-request.js'
 import { servedMetadata } from './metadata-request.js'
 import { servedProduce } from './produce-request.js'
 import { errno } from './refusal.js'
 import { NONE, type RequestContext, type Served, type Versions } from './request-context.js'
+import {
+  servedAddOffsetsToTxn,
+  servedAddPartitionsToTxn,
+  servedEndTxn,
+  servedInitProducerId,
+} from './transaction-requests.js'
+import { servedTxnOffsetCommit } from './txn-offset-commit-request.js'
 
 const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
-/** KIP-890: transactions of the second kind, finalized in new clusters from Kafka 4.0 on. */
+/** What Kafka 4.2 can do: transactions of the second kind (KIP-890). */
 const TRANSACTION_VERSION = 2
 
 type ApiVersionsResponse = ResponseOf<typeof ApiVersions>
 
 function apiVersions(context: RequestContext, request: RequestOf<typeof ApiVersions>): ApiVersionsResponse {
-  const { version, versions, forced } = context
+  const { version, versions, transactions, forced } = context
   if (forced !== undefined) return failedApiVersions(forced.errno, versions)
   if (
     version >= 3 &&
@@ -31,12 +39,12 @@ function apiVersions(context: RequestContext, request: RequestOf<typeof ApiVersi
     // Versions before 4 cannot say that a feature begins at 0 (KAFKA-17011): they leave it out.
     supportedFeatures:
       version < 4 ? [] : [{ name: 'transaction.version', minVersion: 0, maxVersion: TRANSACTION_VERSION }],
-    finalizedFeaturesEpoch: 1n,
+    finalizedFeaturesEpoch: transactions.featuresEpoch,
     finalizedFeatures: [
       {
         name: 'transaction.version',
-        maxVersionLevel: TRANSACTION_VERSION,
-        minVersionLevel: TRANSACTION_VERSION,
+        maxVersionLevel: transactions.transactionVersion,
+        minVersionLevel: transactions.transactionVersion,
       },
     ],
   }
@@ -64,28 +72,15 @@ export function failedApiVersions(
   }
 }
 
-function failedInitProducerId(errorCode: number): ResponseOf<typeof InitProducerId> {
-  return { throttleTimeMs: 0, errorCode, producerId: -1n, producerEpoch: -1 }
-}
-
-function initProducerId(
-  { state, forced }: RequestContext,
-  request: RequestOf<typeof InitProducerId>,
-): ResponseOf<typeof InitProducerId> {
-  if (forced !== undefined) return failedInitProducerId(forced.errno)
-  if ((request.producerId === -1n) !== (request.producerEpoch === -1))
-    return failedInitProducerId(errno('INVALID_REQUEST'))
-  if (request.transactionalId === '') return failedInitProducerId(errno('INVALID_REQUEST'))
-  // This cluster has no transaction coordinator.
-  if (request.transactionalId !== null) return failedInitProducerId(errno('COORDINATOR_NOT_AVAILABLE'))
-  // Without a transactional id every call gets a new id, also one that says which id and epoch it had (KIP-360).
-  return { throttleTimeMs: 0, errorCode: NONE, producerId: state.nextProducerId(), producerEpoch: 0 }
-}
-
 /** The APIs that the cluster serves. */
 export const served: Readonly<Record<ApiName, Served<unknown, unknown>>> = {
   Produce: servedProduce,
   Metadata: servedMetadata,
+  FindCoordinator: servedFindCoordinator,
   ApiVersions: { api: ApiVersions, topics: () => [], batches: () => [], answer: apiVersions },
-  InitProducerId: { api: InitProducerId, topics: () => [], batches: () => [], answer: initProducerId },
+  InitProducerId: servedInitProducerId,
+  AddPartitionsToTxn: servedAddPartitionsToTxn,
+  AddOffsetsToTxn: servedAddOffsetsToTxn,
+  EndTxn: servedEndTxn,
+  TxnOffsetCommit: servedTxnOffsetCommit,
 }

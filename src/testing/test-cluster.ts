@@ -5,14 +5,19 @@
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { IllegalStateError } from '../errors.js'
-import { readRecordBatch } from '../records/read-record-batch.js'
+import { Produce } from '../protocol/apis.js'
+import { readBatchHeader, readRecordBatch } from '../records/read-record-batch.js'
 import { Broker } from './broker.js'
 import type { BrokerClock } from './broker-connection.js'
 import { ClusterState, type TopicOptions } from './cluster-state.js'
+import type { CoordinatorType } from './coordinators.js'
 import { Faults, type ApiName, type FaultAction, type FaultMatch } from './faults.js'
+import { GroupCoordinator, type CommittedOffset, type GroupOptions } from './group-coordinator.js'
 import { MemorySocket } from './memory-socket.js'
 import type { ReceivedRequest, Versions } from './request-context.js'
 import { served } from './requests.js'
+import { TransactionCoordinator, type TransactionVersion } from './transaction-coordinator.js'
+import type { TopicPartition, TransactionStatus } from './transaction-state.js'
 
 export interface TestClusterOptions {
   /** How many brokers, 1 or more; their node ids count from 1. Default 1. */
@@ -27,9 +32,22 @@ export interface TestClusterOptions {
   readonly messageMaxBytes?: number
   /**
    * Versions to offer of an API, first and last, or null for none at all, to play an older broker. Default: those of
-   * Kafka 4.2, which lists Produce from version 0 on but serves it from version 3 on.
+   * Kafka 4.2, which lists Produce from version 0 on but serves it from version 3 on. Null for the transaction APIs is a
+   * cluster without transactions.
    */
   readonly versions?: Readonly<Partial<Record<ApiName, readonly [first: number, last: number] | null>>>
+  /**
+   * The finalized level of the feature `transaction.version`: 1 for classic transactions, 2 for those of KIP-890, whose
+   * end raises the producer's epoch. Default 2, as in new clusters from Kafka 4.0 on.
+   */
+  readonly transactionVersion?: TransactionVersion
+  /**
+   * Milliseconds from the decision to end a transaction to its markers in the partitions; meanwhile what begins the
+   * next transaction is answered CONCURRENT_TRANSACTIONS. 0 or more; default 0, before the answer to EndTxn.
+   */
+  readonly transactionMarkerDelayMs?: number
+  /** @internal The epoch that the first producer of each transactional id gets; 0, or close to 32766, the last one. */
+  readonly firstProducerEpoch?: number
   /** @internal The seam for time. */
   readonly clock?: BrokerClock
   /** @internal False: no sockets; brokers are reached by `connect` only. */
@@ -52,6 +70,43 @@ export interface StoredRecord {
   /** The record's own sequence number, -1 without idempotence. */
   readonly sequence: number
   readonly transactional: boolean
+}
+
+/** What `records` shows. */
+export interface RecordsOptions {
+  /**
+   * `'read_committed'` leaves out records of aborted transactions, and everything from the first transaction on that is
+   * still open, as a consumer with this `isolation.level` does. Default `'read_uncommitted'`: all records.
+   */
+  readonly isolation?: 'read_uncommitted' | 'read_committed'
+}
+
+/** A transactional id as the transaction coordinator knows it. */
+export interface TransactionDescription {
+  readonly state: TransactionStatus
+  readonly producerId: bigint
+  readonly epoch: number
+  readonly timeoutMs: number
+  /** Those in the transaction; the offsets of groups are partitions of `__consumer_offsets`. */
+  readonly partitions: readonly TopicPartition[]
+}
+
+/** Offsets of a partition's log. Markers of transactions have offsets too, but are no records. */
+export interface LogDescription {
+  /** The offset that the next record gets. */
+  readonly endOffset: bigint
+  /** Up to here every transaction is decided. */
+  readonly lastStableOffset: bigint
+  /** The markers in order. */
+  readonly markers: readonly StoredMarker[]
+}
+
+/** The end of a transaction in a partition. */
+export interface StoredMarker {
+  readonly type: 'COMMIT' | 'ABORT'
+  readonly offset: bigint
+  readonly producerId: bigint
+  readonly epoch: number
 }
 
 const realClock: BrokerClock = {
@@ -85,19 +140,27 @@ export class TestCluster implements AsyncDisposable {
    */
   readonly requests: ReceivedRequest[] = []
   readonly #state: ClusterState
+  readonly #transactions: TransactionCoordinator
+  readonly #groups: GroupCoordinator
   readonly #faults = new Faults()
   readonly #nodes = new Map<number, Node>()
   #isClosed = false
 
-  private constructor(state: ClusterState) {
+  private constructor(state: ClusterState, transactions: TransactionCoordinator, groups: GroupCoordinator) {
     this.#state = state
+    this.#transactions = transactions
+    this.#groups = groups
   }
 
   /** Starts the brokers and creates the topics. Rejects with a RangeError or an IllegalStateError on bad options. */
   static async start(options: TestClusterOptions = {}): Promise<TestCluster> {
     const { brokers = 1, topics = {}, listen = true, clock = realClock } = options
+    const { transactionVersion = 2, transactionMarkerDelayMs: markerDelayMs = 0 } = options
     if (!Number.isInteger(brokers) || brokers < 1)
       throw new RangeError(`brokers is ${brokers}, must be 1 or more`)
+    if (!(markerDelayMs >= 0))
+      throw new RangeError(`transactionMarkerDelayMs is ${markerDelayMs}, must be 0 or more`)
+    checkTransactionVersion(transactionVersion)
     const state = new ClusterState(options.autoCreateTopics ?? true, {
       partitions: options.numPartitions ?? 3,
       replicationFactor: Math.min(3, brokers),
@@ -106,9 +169,23 @@ export class TestCluster implements AsyncDisposable {
       messageTimestampType: 'CreateTime',
       cleanupPolicy: 'delete',
     })
-    const cluster = new TestCluster(state)
+    const groups = new GroupCoordinator()
+    const transactions = new TransactionCoordinator(state, groups, clock, {
+      transactionVersion,
+      markerDelayMs,
+      firstEpoch: options.firstProducerEpoch ?? 0,
+    })
+    const cluster = new TestCluster(state, transactions, groups)
     const advertised = advertisedVersions(options.versions ?? {})
-    const context = { state, clock, advertised, faults: cluster.#faults, journal: cluster.requests }
+    const context = {
+      state,
+      transactions,
+      groups,
+      clock,
+      advertised,
+      faults: cluster.#faults,
+      journal: cluster.requests,
+    }
     try {
       for (let nodeId = 1; nodeId <= brokers; nodeId++) {
         const node = await startNode(new Broker(nodeId, context), listen)
@@ -128,11 +205,15 @@ export class TestCluster implements AsyncDisposable {
     return [...this.#nodes.values()].map(({ host, port }) => `${host}:${port}`)
   }
 
-  /** All records of a topic, by partition and offset. Throws IllegalStateError where there is no such topic. */
-  records(topic: string): StoredRecord[] {
+  /**
+   * All records of a topic, by partition and offset, or with `{ isolation: 'read_committed' }` those that are
+   * committed. Throws IllegalStateError where there is no such topic.
+   */
+  records(topic: string, { isolation = 'read_uncommitted' }: RecordsOptions = {}): StoredRecord[] {
     return this.#state.topic(topic).partitions.flatMap(({ index, log }) =>
       log.batches.flatMap((batch) => {
         const { header, records } = readRecordBatch(batch)
+        if (header.isControl || (isolation === 'read_committed' && !log.isCommitted(header))) return []
         return records.map((record, i): StoredRecord => {
           const { offset, timestamp, key, value, headers } = record
           return {
@@ -168,6 +249,7 @@ export class TestCluster implements AsyncDisposable {
   /** Deletes a topic with all its records. */
   deleteTopic(name: string): void {
     this.#state.deleteTopic(name)
+    this.#transactions.goOn()
   }
 
   /** Adds partitions until there are `total`. */
@@ -180,7 +262,9 @@ export class TestCluster implements AsyncDisposable {
    * without it the next one in sync. The leader epoch goes up. Returns the new leader, -1 for none.
    */
   moveLeader(topic: string, partition: number, brokerId?: number): number {
-    return this.#state.moveLeader(topic, partition, brokerId)
+    const leader = this.#state.moveLeader(topic, partition, brokerId)
+    this.#transactions.goOn()
+    return leader
   }
 
   /** Leader (-1: none), leader epoch, replicas and ISR of a partition, as they are now. */
@@ -195,31 +279,96 @@ export class TestCluster implements AsyncDisposable {
   /** Sets the replicas in sync, a part of the replicas that holds the leader; fewer than min ISR refuse acks=all. */
   setIsr(topic: string, partition: number, brokerIds: readonly number[]): void {
     this.#state.setIsr(topic, partition, brokerIds)
+    this.#transactions.goOn()
   }
 
-  /** Stops a broker: connections end, its port refuses, other replicas in sync lead where it led. */
+  /** End of a partition's log, how far it is decided, and the markers in it. */
+  describeLog(topic: string, partition: number): LogDescription {
+    const { log } = this.#state.partition(topic, partition)
+    const markers = log.batches.flatMap((batch): StoredMarker[] => {
+      if (!readBatchHeader(batch).isControl) return []
+      const { header, records } = readRecordBatch(batch)
+      const { producerId, producerEpoch: epoch, baseOffset: offset } = header
+      return [{ type: records[0]!.key![3] === 1 ? 'COMMIT' : 'ABORT', offset, producerId, epoch }]
+    })
+    const { endOffset, lastStableOffset } = log
+    return { endOffset: BigInt(endOffset), lastStableOffset: BigInt(lastStableOffset), markers }
+  }
+
+  /** The transaction of a transactional id, and the producer that owns it; undefined where nobody has. */
+  describeTransaction(transactionalId: string): TransactionDescription | undefined {
+    const found = this.#transactions.describe(transactionalId)
+    if (found === undefined) return undefined
+    const { status: state, producerId, epoch, timeoutMs, partitions } = found
+    return { state, producerId, epoch, timeoutMs, partitions: [...partitions] }
+  }
+
+  /** Changes the finalized level of `transaction.version`, as an upgrade or a downgrade of the cluster does. */
+  setTransactionVersion(level: TransactionVersion): void {
+    checkTransactionVersion(level)
+    this.#transactions.transactionVersion = level
+  }
+
+  /** The broker that coordinates a group or a transactional id, -1 for none. */
+  coordinator(type: CoordinatorType, key: string): number {
+    return this.#state.coordinators.leaderOf(type, key)
+  }
+
+  /**
+   * Makes another broker the coordinator of a group or a transactional id: `brokerId`, which must be alive, or -1 for
+   * nobody; without it the next one alive. It takes along all keys of the same of 50 partitions, and their state.
+   * Returns the new coordinator, -1 for none.
+   */
+  moveCoordinator(type: CoordinatorType, key: string, brokerId?: number): number {
+    const leader = this.#state.coordinators.move(type, key, brokerId)
+    this.#transactions.goOn()
+    return leader
+  }
+
+  /**
+   * Declares a consumer group, or changes it, as a rebalance does: offsets that a transaction commits for it must come
+   * from a member, in this generation. A group that nobody declared takes commits that name no generation.
+   */
+  setGroup(groupId: string, options: GroupOptions): void {
+    this.#groups.declare(groupId, options)
+  }
+
+  /** Offsets that transactions have committed for a group, by topic and partition; not those still pending. */
+  committedOffsets(groupId: string): CommittedOffset[] {
+    return this.#groups.committed(groupId)
+  }
+
+  /**
+   * Stops a broker: connections end, its port refuses, other replicas in sync lead where it led, and other brokers
+   * coordinate what it coordinated.
+   */
   async stopBroker(brokerId: number): Promise<void> {
     const { broker, server } = this.#node(brokerId)
     if (!this.#state.isAlive(brokerId)) throw new IllegalStateError(`broker ${brokerId} is stopped already`)
     this.#state.brokerDown(brokerId)
+    this.#transactions.goOn()
     await stopListening(broker, server)
   }
 
-  /** Starts a stopped broker on its port; it is in sync at once, and leads only what nobody leads. */
+  /** Starts a stopped broker on its port; it is in sync at once, and leads and coordinates only what nobody does. */
   async startBroker(brokerId: number): Promise<void> {
     const { server, port } = this.#node(brokerId)
     if (this.#state.isAlive(brokerId)) throw new IllegalStateError(`broker ${brokerId} runs already`)
     if (server !== undefined) await listenOn(server, port)
     this.#state.brokerUp(brokerId)
+    this.#transactions.goOn()
   }
 
   /** The broker takes connections but says nothing, as a process that got SIGSTOP. It leads what it leads. */
   pauseBroker(brokerId: number): void {
     this.#node(brokerId).broker.pause()
+    this.#state.setPaused(brokerId, true)
   }
 
   /** The paused broker goes on, beginning with what arrived meanwhile. */
   resumeBroker(brokerId: number): void {
+    this.#state.setPaused(brokerId, false)
+    this.#transactions.goOn()
     this.#node(brokerId).broker.resume()
   }
 
@@ -231,6 +380,7 @@ export class TestCluster implements AsyncDisposable {
   /** Stops all brokers; nothing of the cluster is left but its records. May be called again. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#transactions.close()
     await Promise.all([...this.#nodes.values()].map(({ broker, server }) => stopListening(broker, server)))
   }
 
@@ -268,12 +418,22 @@ export class TestCluster implements AsyncDisposable {
   }
 }
 
+function checkTransactionVersion(level: number): void {
+  if (level !== 1 && level !== 2) throw new RangeError(`transactionVersion is ${level}, must be 1 or 2`)
+}
+
 function asBuffer(bytes: Uint8Array | null): Buffer | null {
   return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** Kafka 4 lists versions of Produce that it does not serve, for the sake of an old librdkafka (KAFKA-18659). */
-const PRODUCE_LISTED_FROM = 0
+/**
+ * What Kafka 4.2 lists beyond what is served here: versions of Produce that it does not serve itself, for the sake of an
+ * old librdkafka (KAFKA-18659), and those of AddPartitionsToTxn that only brokers send.
+ */
+const LISTED: Partial<Record<ApiName, Versions>> = {
+  Produce: { min: 0, max: Produce.maxVersion },
+  AddPartitionsToTxn: { min: 0, max: 5 },
+}
 
 function advertisedVersions(asked: NonNullable<TestClusterOptions['versions']>): Map<ApiName, Versions> {
   const advertised = new Map<ApiName, Versions>()
@@ -281,8 +441,8 @@ function advertisedVersions(asked: NonNullable<TestClusterOptions['versions']>):
     const name = key as ApiName
     const range = asked[name]
     if (range === null) continue
-    const min = name === 'Produce' ? PRODUCE_LISTED_FROM : api.minVersion
-    advertised.set(name, { min: range?.[0] ?? min, max: range?.[1] ?? api.maxVersion })
+    const { min, max } = LISTED[name] ?? { min: api.minVersion, max: api.maxVersion }
+    advertised.set(name, { min: range?.[0] ?? min, max: range?.[1] ?? max })
   }
   return advertised
 }

@@ -1,7 +1,8 @@
 /** What must hold of every run, whatever happened in it. Each check returns its violations in words. */
 import type { ReceivedBatch, ReceivedRequest } from '../../src/testing/request-context.js'
 import type { StoredRecord } from '../../src/testing/test-cluster.js'
-import { deliveryTimeoutOf, type Run, type Sent } from './run-schedule.js'
+import { deliveryTimeoutOf } from './producer-config.js'
+import type { Run, Sent } from './run-schedule.js'
 
 function numberOf({ value }: StoredRecord): number {
   return Number.parseInt(value!.toString('latin1'), 10)

@@ -1,14 +1,14 @@
 /** Drives a producer through a schedule and writes down what its user saw, and when. */
 import type { KafkaError } from '../../src/errors.js'
 import { Producer } from '../../src/index.js'
-import { keyHash } from '../../src/partitioner.js'
-import { seamsKey, type Seams } from '../../src/producer/seams.js'
+import type { Seams } from '../../src/producer/seams.js'
 import type { RecordMetadata } from '../../src/record.js'
 import type { ProducerMetrics } from '../../src/metrics.js'
 import type { ReceivedRequest } from '../../src/testing/request-context.js'
 import type { StoredRecord } from '../../src/testing/test-cluster.js'
-import type { ProducerPlan, Schedule, SendKind, Step } from './schedule.js'
-import { VirtualTime } from './virtual-time.js'
+import { configOf, deliveryTimeoutOf, seededRandom } from './producer-config.js'
+import type { Schedule, SendKind, Step } from './schedule.js'
+import { inVirtualTime, type VirtualTime } from './virtual-time.js'
 import { World } from './world.js'
 
 /** One record as its sender saw it. The number is the order of the `send` calls, and the record's name in the log. */
@@ -49,66 +49,25 @@ export interface Run {
   readonly problems: readonly string[]
 }
 
-const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
-
 /** A value that its serializer takes so long for. */
 interface SlowValue {
   readonly text: string
   readonly ms: number
 }
 
-/** mulberry32. */
-function seededRandom(seed: number): () => number {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
-export function deliveryTimeoutOf(plan: ProducerPlan): number {
-  return plan.lingerMs + plan.requestTimeoutMs + plan.deliverySlackMs
-}
-
 function makeProducer(schedule: Schedule, world: World, seams: Seams): Producer {
-  const { mode, maxInFlight, deliverySlackMs: _, ...options } = schedule.producer
+  const { mode, ...plan } = schedule.producer
   const modes = {
     idempotent: { acks: 'all', enableIdempotence: true },
     'acks=all': { acks: 'all', enableIdempotence: false },
     'acks=1': { acks: 1 },
     'acks=0': { acks: 0 },
   } as const
-  const config = {
-    ...options,
-    ...modes[mode],
-    bootstrapServers: world.cluster.bootstrapServers,
-    clientId: 'model',
-    partitioner: keyHash(),
-    maxInFlightRequestsPerConnection: maxInFlight,
-    deliveryTimeoutMs: deliveryTimeoutOf(schedule.producer),
-    retryBackoffMaxMs: options.retryBackoffMs * 8,
-    reconnectBackoffMs: 10,
-    reconnectBackoffMaxMs: 200,
-    socketConnectionSetupTimeoutMs: 300,
-    socketConnectionSetupTimeoutMaxMs: 600,
-    logger: silent,
-    [seamsKey]: seams,
-  }
-  return new Producer(config)
+  return new Producer({ ...configOf(plan, world, seams), ...modes[mode], clientId: 'model' })
 }
 
-export async function runSchedule(schedule: Schedule): Promise<Run> {
-  const time = new VirtualTime()
-  const uncaught = (error: unknown): void => void time.thrown.push(error)
-  process.on('uncaughtException', uncaught)
-  try {
-    return await run(schedule, time)
-  } finally {
-    time.restore()
-    process.off('uncaughtException', uncaught)
-  }
+export function runSchedule(schedule: Schedule): Promise<Run> {
+  return inVirtualTime((time) => run(schedule, time))
 }
 
 async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {

@@ -79,11 +79,15 @@ export type Step =
 export type ProducerStep = Extract<Step, { do: 'send' | 'flush' | 'wait' | 'turns' | 'close' }>
 export type ClusterStep = Exclude<Step, ProducerStep>
 
-export interface Schedule {
-  readonly seed: number
+/** The cluster and the network of a run. */
+export interface Stage {
   readonly brokers: number
   readonly latencyMs: number
   readonly topics: readonly TopicPlan[]
+}
+
+export interface Schedule extends Stage {
+  readonly seed: number
   readonly producer: ProducerPlan
   readonly steps: readonly Step[]
   /** Whether the cluster is well again when the producer is closed at the end. */
@@ -91,11 +95,11 @@ export interface Schedule {
   readonly closeTimeoutMs: number | null
 }
 
-const index = fc.nat({ max: 5 })
-const orNull = <T>(arbitrary: fc.Arbitrary<T>, nullsIn: number): fc.Arbitrary<T | null> =>
+export const index = fc.nat({ max: 5 })
+export const orNull = <T>(arbitrary: fc.Arbitrary<T>, nullsIn: number): fc.Arbitrary<T | null> =>
   fc.option(arbitrary, { freq: nullsIn, nil: null })
 
-const topicPlan: fc.Arbitrary<TopicPlan> = fc.record({
+export const topicPlan: fc.Arbitrary<TopicPlan> = fc.record({
   partitions: fc.constantFrom(1, 1, 1, 2, 3),
   replicas: fc.integer({ min: 1, max: 3 }),
   minInsyncReplicas: fc.constantFrom(1, 1, 1, 2),
@@ -126,7 +130,7 @@ const producerPlan: fc.Arbitrary<ProducerPlan> = fc.record({
 const everyProduceCode = Object.keys(produceReactions).filter((code) => code !== 'NONE')
 const fatal = everyProduceCode.filter((code) => produceReactions[code] === 'fatal')
 const survivable = everyProduceCode.filter((code) => produceReactions[code] !== 'fatal')
-const retriable = errorCodes.filter((code) => code.retriable).map(({ name }) => name)
+export const retriable = errorCodes.filter((code) => code.retriable).map(({ name }) => name)
 const sequenceErrors = [
   'OUT_OF_ORDER_SEQUENCE_NUMBER',
   'UNKNOWN_PRODUCER_ID',
@@ -137,7 +141,7 @@ const sequenceErrors = [
   'NOT_LEADER_OR_FOLLOWER',
 ]
 
-const produceError = fc.oneof(
+export const produceError = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom<string | number>(...sequenceErrors) },
   {
     weight: 2,
@@ -147,7 +151,7 @@ const produceError = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom<string | number>(...survivable, 999) },
 )
 
-const mishap = fc.oneof(
+export const mishap = fc.oneof(
   { weight: 4, arbitrary: fc.constant<FaultAction>('drop-answer') },
   { weight: 2, arbitrary: fc.constant<FaultAction>('drop-request') },
   { weight: 3, arbitrary: fc.constant<FaultAction>('close') },
@@ -161,10 +165,10 @@ const mishap = fc.oneof(
   },
 )
 
-const error = (codes: fc.Arbitrary<string | number>): fc.Arbitrary<FaultAction> =>
+export const error = (codes: fc.Arbitrary<string | number>): fc.Arbitrary<FaultAction> =>
   codes.map((code) => ({ error: code }))
 
-const faultOn = (
+export const faultOn = (
   api: ApiName,
   action: fc.Arbitrary<FaultAction>,
 ): fc.Arbitrary<Extract<Step, { do: 'fault' }>> =>
@@ -203,32 +207,8 @@ const send = fc.record({
   ),
 })
 
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 30, arbitrary: send },
-  {
-    weight: 8,
-    arbitrary: fc.record({ do: fc.constant('turns' as const), count: fc.integer({ min: 1, max: 6 }) }),
-  },
-  {
-    weight: 14,
-    arbitrary: fc.record({
-      do: fc.constant('wait' as const),
-      ms: fc.constantFrom(1, 3, 5, 12, 30, 60, 110, 250, 1100, 6000),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
-  { weight: 12, arbitrary: faultOn('Produce', mishap) },
-  { weight: 9, arbitrary: faultOn('Produce', error(produceError)) },
-  { weight: 2, arbitrary: faultOn('Metadata', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
-  {
-    weight: 1,
-    arbitrary: faultOn(
-      'Metadata',
-      error(fc.constantFrom('TOPIC_AUTHORIZATION_FAILED', 'REBOOTSTRAP_REQUIRED')),
-    ),
-  },
-  { weight: 2, arbitrary: faultOn('InitProducerId', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
-  { weight: 1, arbitrary: faultOn('ApiVersions', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
+/** What befalls leaders, brokers and connections. */
+export const clusterMishaps: readonly { weight: number; arbitrary: fc.Arbitrary<ClusterStep> }[] = [
   {
     weight: 4,
     arbitrary: fc.record({
@@ -276,6 +256,35 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('add-partition' as const), topic: index }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('heal' as const) }) },
+]
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 30, arbitrary: send },
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: fc.constant('turns' as const), count: fc.integer({ min: 1, max: 6 }) }),
+  },
+  {
+    weight: 14,
+    arbitrary: fc.record({
+      do: fc.constant('wait' as const),
+      ms: fc.constantFrom(1, 3, 5, 12, 30, 60, 110, 250, 1100, 6000),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
+  { weight: 12, arbitrary: faultOn('Produce', mishap) },
+  { weight: 9, arbitrary: faultOn('Produce', error(produceError)) },
+  { weight: 2, arbitrary: faultOn('Metadata', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
+  {
+    weight: 1,
+    arbitrary: faultOn(
+      'Metadata',
+      error(fc.constantFrom('TOPIC_AUTHORIZATION_FAILED', 'REBOOTSTRAP_REQUIRED')),
+    ),
+  },
+  { weight: 2, arbitrary: faultOn('InitProducerId', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
+  { weight: 1, arbitrary: faultOn('ApiVersions', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
+  ...clusterMishaps,
 )
 
 const rare: fc.Arbitrary<Step> = fc.oneof(

@@ -137,3 +137,16 @@ export class VirtualTime {
     await this.run(() => false, this.#now + ms)
   }
 }
+
+/** A run in a time of its own; what is thrown where nobody could have caught it is among `time.thrown`. */
+export async function inVirtualTime<T>(run: (time: VirtualTime) => Promise<T>): Promise<T> {
+  const time = new VirtualTime()
+  const uncaught = (error: unknown): void => void time.thrown.push(error)
+  process.on('uncaughtException', uncaught)
+  try {
+    return await run(time)
+  } finally {
+    time.restore()
+    process.off('uncaughtException', uncaught)
+  }
+}

@@ -1,8 +1,8 @@
 /** The cluster and the network of one run, and what can be done to them. Knows nothing of the producer. */
 import type { Connect, Lookup } from '../../src/network/transport.js'
-import { TestCluster } from '../../src/testing/test-cluster.js'
+import { TestCluster, type TestClusterOptions } from '../../src/testing/test-cluster.js'
 import { Link } from './memory-link.js'
-import type { ClusterStep, Schedule } from './schedule.js'
+import type { ClusterStep, Stage } from './schedule.js'
 import type { VirtualTime } from './virtual-time.js'
 
 export class World {
@@ -11,7 +11,7 @@ export class World {
   /** Partitions of which topic may be moved by `move-leader` and so on: as many as there are now. */
   readonly #partitionCounts: number[]
   readonly #time: VirtualTime
-  readonly #schedule: Schedule
+  readonly #stage: Stage
   readonly #links = new Map<number, Set<Link>>()
   readonly #paused = new Set<number>()
   readonly #stopped = new Set<number>()
@@ -19,22 +19,24 @@ export class World {
   readonly #silent = new Set<number>()
   #undoFaults: (() => void)[] = []
 
-  private constructor(
-    time: VirtualTime,
-    schedule: Schedule,
-    cluster: TestCluster,
-    topics: readonly string[],
-  ) {
+  private constructor(time: VirtualTime, stage: Stage, cluster: TestCluster, topics: readonly string[]) {
     this.#time = time
-    this.#schedule = schedule
+    this.#stage = stage
     this.cluster = cluster
     this.topicNames = topics
-    this.#partitionCounts = schedule.topics.map(({ partitions }) => partitions)
-    for (let broker = 1; broker <= schedule.brokers; broker++) this.#links.set(broker, new Set())
+    this.#partitionCounts = stage.topics.map(({ partitions }) => partitions)
+    for (let broker = 1; broker <= stage.brokers; broker++) this.#links.set(broker, new Set())
   }
 
-  static async start(time: VirtualTime, schedule: Schedule): Promise<World> {
-    const { brokers, topics } = schedule
+  static async start(
+    time: VirtualTime,
+    stage: Stage,
+    options: Pick<
+      TestClusterOptions,
+      'transactionVersion' | 'transactionMarkerDelayMs' | 'firstProducerEpoch'
+    > = {},
+  ): Promise<World> {
+    const { brokers, topics } = stage
     const plans = topics.map(({ partitions, replicas, minInsyncReplicas, maxMessageBytes }, i) => {
       const replicationFactor = Math.min(replicas, brokers)
       const plan = { partitions, replicationFactor, minInsyncReplicas, maxMessageBytes }
@@ -45,11 +47,12 @@ export class World {
       topics: Object.fromEntries(plans),
       autoCreateTopics: false,
       clock: time.clock(),
+      ...options,
       listen: false,
     })
     return new World(
       time,
-      schedule,
+      stage,
       cluster,
       plans.map(([name]) => name),
     )
@@ -62,11 +65,11 @@ export class World {
 
   readonly connect: Connect = ({ host }) => {
     const broker = Number(host.slice('broker-'.length))
-    const link = new Link(this.#time, this.#schedule.latencyMs)
+    const link = new Link(this.#time, this.#stage.latencyMs)
     const links = this.#links.get(broker)!
     links.add(link)
     if (this.#silent.has(broker)) return link.client
-    this.#time.setTimer(this.#schedule.latencyMs, () => {
+    this.#time.setTimer(this.#stage.latencyMs, () => {
       if (link.client.destroyed) return
       if (this.#stopped.has(broker)) {
         link.client.destroy(
@@ -85,6 +88,10 @@ export class World {
     let count = 0
     for (const links of this.#links.values()) for (const { client } of links) if (!client.closed) count++
     return count
+  }
+
+  partitionCount(topicName: string): number {
+    return this.#partitionCounts[this.topicNames.indexOf(topicName)]!
   }
 
   topicName(topic: number): string {
@@ -169,7 +176,7 @@ export class World {
   }
 
   #broker(index: number): number {
-    return (index % this.#schedule.brokers) + 1
+    return (index % this.#stage.brokers) + 1
   }
 
   *#linksOf(index: number): Iterable<Link> {

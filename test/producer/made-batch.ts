@@ -18,7 +18,7 @@ export function madeBatch(
   )
   for (let i = 0; i < records; i++) {
     batch.records.tryAppend(Infinity, 0, null, -1, '', undefined)
-    batch.addSettler(() => {}, null, null)
+    batch.join(() => {})
   }
   return batch
 }

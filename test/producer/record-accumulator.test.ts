@@ -41,8 +41,9 @@ class Bench {
   }
 
   append(queue: PartitionQueue, value: string, sentAtMs: number | null = null): number {
-    const settle = () => void this.settled.push(value)
-    return this.accumulator.append(queue, sentAtMs, this.now, null, -1, value, undefined, settle, null, null)
+    const added = this.accumulator.append(queue, sentAtMs, this.now, null, -1, value, undefined)
+    if (added > 0) queue.newest!.join(() => void this.settled.push(value))
+    return added
   }
 
   drain(nodeId: number, maxBytes = 1000): ProducerBatch[] {

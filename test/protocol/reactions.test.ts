@@ -5,22 +5,42 @@ import prettier from 'prettier'
 import { describe, expect, test } from 'vitest'
 import { errorByName, errorCodes } from '../../src/protocol/error-codes.js'
 import {
-  findCoordinatorReaction,
+  addOffsetsToTxnReactions,
+  addPartitionsToTxnReactions,
+  coordinatorReaction,
+  endTxnReactions,
   findCoordinatorReactions,
   initProducerIdReaction,
   initProducerIdReactions,
+  initTransactionsReactions,
   leavesAppendOpen,
   metadataReaction,
   metadataReactions,
   produceReaction,
   produceReactions,
+  txnOffsetCommitReactions,
 } from '../../src/protocol/reactions.js'
+
+/** The reaction of a coordinator's table to a code. */
+function of(table: typeof endTxnReactions): (errno: number) => string {
+  return (errno) => coordinatorReaction(table, errno)
+}
 
 const apis = [
   ['Produce', produceReactions, produceReaction, 'fail'],
   ['InitProducerId', initProducerIdReactions, initProducerIdReaction, 'fatal'],
   ['Metadata', metadataReactions, metadataReaction, 'fail'],
-  ['FindCoordinator', findCoordinatorReactions, findCoordinatorReaction, 'fatal'],
+  ['FindCoordinator', findCoordinatorReactions, of(findCoordinatorReactions), 'fatal'],
+  [
+    'InitProducerId with a transactional id',
+    initTransactionsReactions,
+    of(initTransactionsReactions),
+    'fatal',
+  ],
+  ['AddPartitionsToTxn', addPartitionsToTxnReactions, of(addPartitionsToTxnReactions), 'abortable'],
+  ['AddOffsetsToTxn', addOffsetsToTxnReactions, of(addOffsetsToTxnReactions), 'fatal'],
+  ['TxnOffsetCommit', txnOffsetCommitReactions, of(txnOffsetCommitReactions), 'fatal'],
+  ['EndTxn', endTxnReactions, of(endTxnReactions), 'fatal'],
 ] as const
 
 describe.each(apis)('%s', (_, table, reaction, end) => {
@@ -47,7 +67,9 @@ test('what the Java client retries is retried', () => {
     expect([name, produceReaction(errno)]).toEqual([name, expect.stringMatching(/^(retry|refresh)$/)])
     expect([name, initProducerIdReaction(errno)]).toEqual([name, 'retry'])
     expect([name, metadataReaction(errno)]).toEqual([name, 'retry'])
-    expect([name, findCoordinatorReaction(errno)]).toEqual([name, 'retry'])
+    for (const [api, , reaction] of apis.slice(3)) {
+      expect([api, name, reaction(errno)]).toEqual([api, name, expect.stringMatching(/^(retry|find)$/)])
+    }
   }
 })
 
@@ -68,16 +90,33 @@ const BEGIN =
   '<!-- reactions: printed from src/protocol/reactions.ts by test/protocol/reactions.test.ts under UPDATE_DOCS=1 -->\n'
 const END = '<!-- /reactions -->'
 
-/** The four tables as one: the codes that any of them has, in the order of the protocol's list. */
-async function printed(): Promise<string> {
+/** Tables side by side: the codes that any of them has, in the order of the protocol's list. */
+function sideBySide(
+  shown: (typeof apis)[number][],
+  more: readonly [head: string, cell: (errno: number) => string][],
+): string {
+  const heads = ['errno', 'code', ...shown.map(([api]) => api), ...more.map(([head]) => head)]
   const rows = errorCodes.flatMap(({ errno, name }) => {
-    const cells = apis.map(([, table]) => (table as Record<string, string>)[name] ?? '')
+    const cells = shown.map(([, table]) => (table as Record<string, string>)[name] ?? '')
     if (cells.every((cell) => cell === '')) return []
-    return [`| ${errno} | \`${name}\` | ${cells.join(' | ')} | ${leavesAppendOpen(errno) ? 'yes' : ''} |`]
+    return [[errno, `\`${name}\``, ...cells, ...more.map(([, cell]) => cell(errno))]]
   })
-  const head = `| errno | code | ${apis.map(([api]) => api).join(' | ')} | append open |`
-  const table = `${head}\n| ---: | --- | --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`
-  return `\n${await prettier.format(table, { parser: 'markdown' })}\n`
+  const lines = [heads, ['---:', ...heads.slice(1).map(() => '---')], ...rows]
+  return lines.map((cells) => `| ${cells.join(' | ')} |\n`).join('')
+}
+
+async function printed(): Promise<string> {
+  const isCoordinators = ([name]: (typeof apis)[number]): boolean =>
+    !/^(Produce|InitProducerId|Metadata)$/.test(name)
+  const appendOpen = (errno: number): string => (leavesAppendOpen(errno) ? 'yes' : '')
+  const tables = [
+    sideBySide(
+      apis.filter((one) => !isCoordinators(one)),
+      [['append open', appendOpen]],
+    ),
+    sideBySide(apis.filter(isCoordinators), []),
+  ]
+  return `\n${await prettier.format(tables.join('\nAsked of a coordinator:\n\n'), { parser: 'markdown' })}\n`
 }
 
 test('docs/delivery-guarantees.md shows the tables as they are', async () => {

@@ -13,7 +13,7 @@ import {
   RecordBatchBuilder,
   singleRecordSizeBound,
   writeUtf8,
-  type RecordSummary,
+  type RecordCursor,
 } from '../../src/records/record-batch.js'
 
 interface Given {
@@ -63,9 +63,15 @@ function read(builder: RecordBatchBuilder): ReadRecord[] {
   return readRecordBatch(builder.finish(idle, false)).records
 }
 
-function summaries(builder: RecordBatchBuilder): RecordSummary[] {
-  const all: RecordSummary[] = []
-  builder.forEachRecord((record) => all.push({ ...record }))
+function summaries(
+  builder: RecordBatchBuilder,
+): Pick<RecordCursor, 'end' | 'timestamp' | 'keySize' | 'valueSize'>[] {
+  const all = []
+  const record = builder.read()
+  while (record.next()) {
+    const { end, timestamp, keySize, valueSize } = record
+    all.push({ end, timestamp, keySize, valueSize })
+  }
   return all
 }
 
@@ -156,11 +162,7 @@ describe('what is built', () => {
             valueSize: payloadSize(value),
           })),
         )
-        expect(walked[0]!.start).toBe(61)
-        expect(walked.map(({ end }) => end)).toEqual([
-          ...walked.slice(1).map(({ start }) => start),
-          builder.size,
-        ])
+        expect(walked.at(-1)!.end).toBe(builder.size)
       }),
       { numRuns: 100 },
     )
@@ -260,9 +262,8 @@ describe('copyRecord', () => {
         const middle = seed % (records.length + 1)
         const source = built(records)
         const target = built(into)
-        source.forEachRecord((record, index) => {
-          if (index >= middle) target.copyRecord(source, record)
-        })
+        const record = source.read()
+        for (let index = 0; record.next(); index++) if (index >= middle) target.copyRecord(record)
         const whole = [...into, ...records.slice(middle)]
         expect(read(target)).toEqual(expected(whole))
         expect(target).toMatchObject({ size: built(whole).size, recordCount: whole.length })
@@ -278,9 +279,10 @@ describe('copyRecord', () => {
       { timestamp: 7, key: null, value: null, headers: { h: null } },
     ])
     const target = built([])
-    source.forEachRecord((record, index) => {
-      if (index === 1) target.copyRecord(source, record)
-    })
+    const record = source.read()
+    record.next()
+    record.next()
+    target.copyRecord(record)
     expect(Buffer.from(target.finish(idle, false))).toEqual(
       Buffer.from(
         built([{ timestamp: 7, key: null, value: null, headers: { h: null } }]).finish(idle, false),

@@ -118,6 +118,7 @@ const afterwards: Readonly<Record<ProduceReaction, readonly [(run: Run) => Promi
     ],
     split: [expectFailureAndNewEpoch, 1],
     fail: [expectFailureAndNewEpoch, 1],
+    fenced: [expectFailureAndNewEpoch, 1],
     fatal: [
       async ({ code, cluster, send, second, begin, fatal }) => {
         const error = await failure(second)

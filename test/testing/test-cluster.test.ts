@@ -454,17 +454,29 @@ describe('older brokers', () => {
     expect(await ranges(await connect(await start()))).toEqual([
       [0, 0, 13],
       [3, 0, 13],
+      [10, 0, 6],
       [18, 0, 4],
       [22, 0, 5],
+      [24, 0, 5],
+      [25, 0, 4],
+      [26, 0, 5],
+      [28, 0, 5],
     ])
   })
 
   test('are played with the versions that are given', async () => {
-    const cluster = await start({ versions: { Produce: [3, 8], InitProducerId: null } })
+    const transactions = {
+      AddPartitionsToTxn: null,
+      AddOffsetsToTxn: null,
+      EndTxn: null,
+      TxnOffsetCommit: null,
+    }
+    const cluster = await start({ versions: { Produce: [3, 8], InitProducerId: null, ...transactions } })
     const client = await connect(cluster)
     expect(await ranges(client)).toEqual([
       [0, 3, 8],
       [3, 0, 13],
+      [10, 0, 6],
       [18, 0, 4],
     ])
     expect(await client.produce(batch(), { version: 8 })).toMatchObject({ errorCode: 0 })

@@ -5,7 +5,7 @@ import { Backoff } from '../../src/network/backoff.js'
 import type { Connection } from '../../src/network/connection.js'
 import { PartitionQueue } from '../../src/producer/partition-queue.js'
 import type { ProducerBatch } from '../../src/producer/producer-batch.js'
-import { TransactionManager } from '../../src/producer/transaction-manager.js'
+import { Idempotence } from '../../src/producer/idempotence.js'
 import { ManualClock, settled } from '../network/manual-clock.js'
 import { madeBatch } from './made-batch.js'
 
@@ -22,7 +22,7 @@ class Bench {
   readonly fatal: KafkaError[] = []
   readonly answers: (Answer | Error)[] = []
   readonly queue = new PartitionQueue('orders', 0)
-  readonly manager = new TransactionManager({
+  readonly manager = new Idempotence({
     cluster: { anyConnection: () => Promise.resolve(this.#connection()) },
     clock: this.clock,
     backoff: new Backoff(100, 1000, () => 0.5),
@@ -80,7 +80,6 @@ describe('the producer id', () => {
     await bench.start()
     await bench.start()
     expect(bench.asked).toBe(1)
-    expect(bench.manager.producerId).toBe(7n)
     expect(bench.drain(batch)).toBe('7:0/0')
   })
 
@@ -92,7 +91,7 @@ describe('the producer id', () => {
     await bench.clock.advance(1)
     expect(bench.manager.lastError).toMatchObject({ code: 'COORDINATOR_LOAD_IN_PROGRESS' })
     await bench.clock.advance(200)
-    expect(bench.manager).toMatchObject({ producerId: 7n, lastError: null })
+    expect(bench.manager).toMatchObject({ lastError: null })
   })
 
   test('is not asked for any more when nobody wants it, or after the close', async () => {
@@ -196,7 +195,6 @@ describe('a batch', () => {
     bench.queue.sequences.abandon(a)
     bench.drain(bench.batch(1))
     await settled()
-    expect(bench.manager.producerId).toBe(8n)
     expect(bench.manager.mayDrain(other, one)).toBe(true)
     expect(bench.manager.mayDrain(other, two)).toBe(false)
     other.sequences.acknowledge(one, 0n)

@@ -1,0 +1,132 @@
+/**
+ * Idempotence without transactions: any broker gives the producer id, and a gap in a partition is left behind by raising
+ * the epoch for that partition (KIP-360).
+ */
+import { KafkaError, UnsupportedVersionError } from '../errors.js'
+import type { Backoff } from '../network/backoff.js'
+import type { Clock, Timer } from '../network/clock.js'
+import type { Cluster } from '../network/cluster.js'
+import { InitProducerId } from '../protocol/apis.js'
+import { brokerError } from '../protocol/error-codes.js'
+import { initProducerIdReaction } from '../protocol/reactions.js'
+import type { PartitionQueue } from './partition-queue.js'
+import { MAX_EPOCH, type ProducerIdAndEpoch } from './partition-sequences.js'
+import type { ProducerBatch } from './producer-batch.js'
+import { SequenceGate } from './sequence-gate.js'
+
+/** A producer without transactions asks for no transaction timeout. */
+const NO_TRANSACTION = { transactionalId: null, transactionTimeoutMs: 0x7fffffff }
+
+export interface IdempotenceParts {
+  readonly cluster: Pick<Cluster, 'anyConnection'>
+  readonly clock: Clock
+  readonly backoff: Backoff
+  /** Somebody still waits for a producer id. */
+  readonly isWanted: () => boolean
+  readonly onProducerId: () => void
+  readonly onFatal: (error: KafkaError) => void
+}
+
+export class Idempotence extends SequenceGate {
+  override readonly transactionalId = null
+  override readonly maxProduceVersion = undefined
+  override readonly abortReason = null
+  /** Why the last attempt to get a producer id failed. */
+  override lastError: KafkaError | null = null
+  readonly #parts: IdempotenceParts
+  #isInitializing = false
+  #retry: Timer | null = null
+  #isClosed = false
+
+  constructor(parts: IdempotenceParts) {
+    super()
+    this.#parts = parts
+  }
+
+  /** Asks for a producer id unless there is one, or one is asked for already. */
+  override ensureProducerId(): void {
+    if (this.identity !== null || this.#isInitializing || this.#isClosed) return
+    this.#isInitializing = true
+    void this.#initialize(0)
+  }
+
+  /** Ends the search for a producer id. */
+  override close(): void {
+    this.#isClosed = true
+    this.#retry?.cancel()
+  }
+
+  override outOfOrder(batch: ProducerBatch): boolean {
+    const { sequences } = batch.queue
+    if (sequences.isFirstInFlight(batch)) sequences.mustRestart = true
+    return true
+  }
+
+  override forgotten(batch: ProducerBatch, logStartOffset: bigint): boolean {
+    const { sequences } = batch.queue
+    // Without a log start offset the broker does not lead the partition any more; the next answer will tell.
+    if (logStartOffset >= 0n && sequences.isFirstInFlight(batch)) sequences.mustRestart = true
+    return true
+  }
+
+  /** Under a higher epoch, or another producer id where the epochs of this one are used up. */
+  protected override restart({ sequences }: PartitionQueue, identity: ProducerIdAndEpoch): boolean {
+    if (sequences.producerId !== identity.producerId) {
+      sequences.restart(identity)
+    } else if (sequences.producerEpoch < MAX_EPOCH) {
+      sequences.restart({ producerId: identity.producerId, producerEpoch: sequences.producerEpoch + 1 })
+    } else {
+      this.identity = null
+      this.ensureProducerId()
+      return false
+    }
+    return true
+  }
+
+  async #initialize(attempts: number): Promise<void> {
+    const { cluster, onProducerId } = this.#parts
+    try {
+      const connection = await cluster.anyConnection()
+      const response = await connection.request(InitProducerId, {
+        ...NO_TRANSACTION,
+        producerId: -1n,
+        producerEpoch: -1,
+      })
+      const reaction = initProducerIdReaction(response.errorCode)
+      if (reaction === 'success') {
+        this.identity = { producerId: response.producerId, producerEpoch: response.producerEpoch }
+        this.#isInitializing = false
+        this.lastError = null
+        onProducerId()
+        return
+      }
+      const where = `InitProducerId at broker ${connection.nodeId}`
+      this.#failed(brokerError(response.errorCode, where, { fatal: reaction === 'fatal' }), attempts)
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error
+      const isFatal = error instanceof UnsupportedVersionError
+      this.#failed(
+        isFatal
+          ? new UnsupportedVersionError(
+              `${error.message}; idempotence needs it (enableIdempotence: false goes without)`,
+              { fatal: true, cause: error },
+            )
+          : error,
+        attempts,
+      )
+    }
+  }
+
+  #failed(error: KafkaError, attempts: number): void {
+    const { backoff, clock, isWanted, onFatal } = this.#parts
+    this.lastError = error
+    if (error.fatal) {
+      this.#isInitializing = false
+      onFatal(error)
+    } else if (this.#isClosed || !isWanted()) {
+      this.#isInitializing = false
+    } else {
+      this.#retry = clock.setTimer(backoff.delay(attempts), () => void this.#initialize(attempts + 1))
+    }
+  }
+}

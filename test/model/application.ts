@@ -1,0 +1,415 @@
+/**
+ * An application with a transactional producer, that does what it is told and what the docs tell it to: commits, aborts
+ * after an abortable error, repeats a call that timed out, gives up after a fatal error. It writes down every call and
+ * every record with its outcome.
+ */
+import { KafkaError, TimeoutError } from '../../src/errors.js'
+import type { Producer } from '../../src/index.js'
+import type { RecordMetadata } from '../../src/record.js'
+import type { StrayCall, TransactionPlan, Work } from './transaction-schedule.js'
+import type { VirtualTime } from './virtual-time.js'
+import type { World } from './world.js'
+
+export const INPUT = 'input'
+
+interface Outcome {
+  readonly calledAt: number
+  /** -1: it has none. */
+  endedAt: number
+  error: unknown
+}
+
+/** One record. The number is the order of all `send` calls of the run, and the record's name in the log. */
+export interface TransactionalSend extends Outcome {
+  readonly number: number
+  readonly topic: string
+  settlements: number
+  metadata: RecordMetadata | null
+}
+
+/** One call of `sendOffsetsToTransaction`; its partitions of INPUT are those of no other call. */
+export interface SentOffsets extends Outcome {
+  readonly group: string
+  readonly partitions: readonly number[]
+}
+
+export type CallName = 'init' | 'commit' | 'abort' | 'transaction'
+
+export interface Call extends Outcome {
+  readonly name: CallName
+}
+
+/** From a `beginTransaction` that succeeded to the next one. */
+export interface ModelTransaction {
+  readonly begunAt: number
+  readonly sends: TransactionalSend[]
+  readonly offsets: SentOffsets[]
+  readonly calls: Call[]
+}
+
+export interface ApplicationParts {
+  readonly time: VirtualTime
+  readonly world: World
+  readonly nextNumber: () => number
+  readonly nextInput: () => number
+  readonly problem: (text: string) => void
+}
+
+export class Thrown extends Error {}
+
+/** A repeated call has so many attempts. */
+const ATTEMPTS = 40
+const PAUSE_MS = 250
+
+/** A value that its serializer takes so long for. */
+interface SlowValue {
+  readonly text: string
+  readonly ms: number
+}
+
+export class Application {
+  readonly name: string
+  readonly transactionalId: string
+  readonly producer: Producer
+  readonly transactions: ModelTransaction[] = []
+  /** What was called while no transaction was open. */
+  readonly outside: ModelTransaction = newTransaction(0)
+  readonly calls: Call[] = []
+  readonly fatal: KafkaError[] = []
+  closedAt = -1
+  readonly #parts: ApplicationParts
+  #current = this.outside
+  #isReady = false
+  #queue = Promise.resolve()
+  /** Things to do that are not done. */
+  busy = 0
+
+  constructor(name: string, transactionalId: string, producer: Producer, parts: ApplicationParts) {
+    this.name = name
+    this.transactionalId = transactionalId
+    this.producer = producer
+    this.#parts = parts
+    producer.on('fatal', (error) => this.fatal.push(error))
+  }
+
+  get isOver(): boolean {
+    return this.fatal.length > 0 || this.closedAt !== -1
+  }
+
+  /** After all that it was told before. */
+  perform(plan: TransactionPlan): void {
+    this.#enqueue(() => this.#perform(plan))
+  }
+
+  /** Ends what is open, and commits a transaction of one record: when nothing is wrong any more, that must succeed. */
+  prove(): void {
+    this.#enqueue(async () => {
+      for (let attempt = 0; attempt < ATTEMPTS && !this.isOver; attempt++) {
+        await this.#settle()
+        const before = this.transactions.length
+        await this.#perform({ work: [oneRecord], end: 'commit', isFunction: false })
+        if (this.transactions.length > before && isCommitted(this.#current)) return
+        await this.#pause(PAUSE_MS)
+      }
+      if (!this.isOver) this.#parts.problem(`${this.name} cannot commit a transaction any more`)
+    })
+  }
+
+  close(timeoutMs: number | null): Promise<number> {
+    this.closedAt = this.#parts.time.now
+    return this.producer.close(timeoutMs === null ? {} : { timeoutMs })
+  }
+
+  /** A call right now, whatever is going on. */
+  stray(call: StrayCall): void {
+    switch (call) {
+      case 'init':
+        void this.#init()
+        return
+      case 'begin':
+        this.#begin()
+        return
+      case 'commit':
+        void this.#commit()
+        return
+      case 'abort':
+        void this.#abort()
+        return
+      case 'send':
+        void this.#send(oneRecord)
+        return
+      case 'offsets':
+        void this.#sendOffsets({ do: 'offsets', group: 0, count: 1, isAwaited: false, isMember: false })
+        return
+      case 'flush':
+        void this.producer.flush()
+    }
+  }
+
+  #enqueue(act: () => Promise<void>): void {
+    this.busy++
+    this.#queue = this.#queue.then(act).then(
+      () => {
+        this.busy--
+      },
+      (error: unknown) => {
+        this.busy--
+        this.#parts.problem(`${this.name}: ${(error as Error).stack ?? String(error)}`)
+      },
+    )
+  }
+
+  async #perform(plan: TransactionPlan): Promise<void> {
+    if (this.isOver) return
+    if (plan.isFunction) return this.#performFunction(plan)
+    if (!this.#isReady) await this.#initialize()
+    if (!this.#begin()) {
+      await this.#settle()
+      if (!this.#begin()) return
+    }
+    await this.#work(plan.work)
+    if (plan.end === 'commit') await this.#commitOrAbort()
+    else if (plan.end === 'abort') await this.#repeat(() => this.#abort())
+  }
+
+  async #initialize(): Promise<void> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (this.isOver || (await this.#init()) === null) return
+      await this.#pause(PAUSE_MS)
+    }
+  }
+
+  async #performFunction({ work, end }: TransactionPlan): Promise<void> {
+    let mine = null as ModelTransaction | null
+    const call = this.#watch(
+      'transaction',
+      () => mine,
+      async () => {
+        await this.producer.transaction(async () => {
+          this.#isReady = true
+          mine = this.#current = this.#newTransaction()
+          await this.#work(work)
+          // The one that is open now, where somebody else has ended the first and begun another.
+          mine = this.#current
+          if (end === 'commit') return
+          throw new Thrown()
+        })
+      },
+    )
+    const error = await call
+    if (error !== null && !(error instanceof Thrown)) await this.#settle()
+  }
+
+  async #work(work: readonly Work[]): Promise<void> {
+    for (const one of work) {
+      if (this.isOver) return
+      switch (one.do) {
+        case 'pause':
+          await this.#pause(one.ms)
+          break
+        case 'send': {
+          const sent = Promise.all(Array.from({ length: one.count }, () => this.#send(one)))
+          if (one.isAwaited) await sent
+          break
+        }
+        case 'offsets': {
+          const sent = this.#sendOffsets(one)
+          if (one.isAwaited) await sent
+          break
+        }
+      }
+    }
+  }
+
+  /** Whatever is open or has an outcome that nobody was told: it is asked for, and ended. */
+  async #settle(): Promise<void> {
+    for (let attempt = 0; attempt < ATTEMPTS && !this.isOver; attempt++) {
+      const committed = await this.#commitOrAbort()
+      if (!isIllegal(committed)) return
+      const aborted = await this.#repeat(() => this.#abort())
+      if (!isIllegal(aborted)) return
+      // Neither is legal: nothing is open, or initTransactions has not ended.
+      if (isIllegal(await this.#init())) return
+      await this.#pause(PAUSE_MS)
+    }
+  }
+
+  async #commitOrAbort(): Promise<unknown> {
+    const error = await this.#repeat(() => this.#commit())
+    if (error instanceof KafkaError && error.abortable && !error.fatal)
+      return this.#repeat(() => this.#abort())
+    return error
+  }
+
+  /** A call that timed out is called again. */
+  async #repeat(call: () => Promise<unknown>): Promise<unknown> {
+    let error: unknown
+    for (let attempt = 0; attempt < ATTEMPTS && !this.isOver; attempt++) {
+      error = await call()
+      if (!(error instanceof TimeoutError)) break
+    }
+    return error
+  }
+
+  async #init(): Promise<unknown> {
+    const error = await this.#watch(
+      'init',
+      () => null,
+      () => this.producer.initTransactions(),
+    )
+    if (error === null) this.#isReady = true
+    return error
+  }
+
+  #begin(): boolean {
+    try {
+      this.producer.beginTransaction()
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error
+      return false
+    }
+    this.#current = this.#newTransaction()
+    return true
+  }
+
+  #commit(): Promise<unknown> {
+    const transaction = this.#current
+    return this.#watch(
+      'commit',
+      () => transaction,
+      () => this.producer.commitTransaction(),
+    )
+  }
+
+  #abort(): Promise<unknown> {
+    const transaction = this.#current
+    return this.#watch(
+      'abort',
+      () => transaction,
+      () => this.producer.abortTransaction(),
+    )
+  }
+
+  #newTransaction(): ModelTransaction {
+    const transaction = newTransaction(this.#parts.time.now)
+    this.transactions.push(transaction)
+    return transaction
+  }
+
+  /** Resolves with the call's error, or null. */
+  async #watch(
+    name: CallName,
+    transaction: () => ModelTransaction | null,
+    start: () => Promise<unknown>,
+  ): Promise<unknown> {
+    const call: Call = { name, calledAt: this.#parts.time.now, endedAt: -1, error: null }
+    this.calls.push(call)
+    if (name !== 'transaction') transaction()?.calls.push(call)
+    try {
+      await start()
+    } catch (error) {
+      call.error = error
+    }
+    call.endedAt = this.#parts.time.now
+    if (name === 'transaction') transaction()?.calls.push(call)
+    return call.error
+  }
+
+  async #send({
+    topic: index,
+    partition,
+    bytes,
+    serializerMs,
+  }: Extract<Work, { do: 'send' }>): Promise<void> {
+    const { time, world } = this.#parts
+    const number = this.#parts.nextNumber()
+    const topic = world.topicName(index)
+    const one: TransactionalSend = {
+      number,
+      topic,
+      calledAt: time.now,
+      endedAt: -1,
+      error: null,
+      settlements: 0,
+      metadata: null,
+    }
+    this.#current.sends.push(one)
+    const text = `${number}:`.padEnd(bytes, '.')
+    const where = partition === null ? {} : { partition: world.partitionOf(index, partition) }
+    const sent =
+      serializerMs === 0
+        ? this.producer.send({ topic, value: text, ...where })
+        : this.producer
+            .topic(topic, { valueSerializer: this.#slowly })
+            .send({ value: { text, ms: serializerMs }, ...where })
+    try {
+      one.metadata = await sent
+    } catch (error) {
+      one.error = error
+    }
+    one.settlements++
+    one.endedAt = time.now
+  }
+
+  readonly #slowly = async ({ text, ms }: SlowValue): Promise<string> => {
+    await this.#pause(ms)
+    return text
+  }
+
+  async #sendOffsets({ group: index, count, isMember }: Extract<Work, { do: 'offsets' }>): Promise<void> {
+    const group = groupName(index)
+    const partitions = Array.from({ length: count }, () => this.#parts.nextInput())
+    const one: SentOffsets = { group, partitions, calledAt: this.#parts.time.now, endedAt: -1, error: null }
+    this.#current.offsets.push(one)
+    const offsets = partitions.map((partition) => ({ topic: INPUT, partition, offset: partition }))
+    try {
+      await this.producer.sendOffsetsToTransaction(
+        offsets,
+        isMember ? { groupId: group, ...member } : { groupId: group },
+      )
+    } catch (error) {
+      one.error = error
+    }
+    one.endedAt = this.#parts.time.now
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#parts.time.setTimer(ms, resolve)
+    })
+  }
+}
+
+const oneRecord: Extract<Work, { do: 'send' }> = {
+  do: 'send',
+  topic: 0,
+  partition: null,
+  bytes: 0,
+  count: 1,
+  isAwaited: false,
+  serializerMs: 0,
+}
+
+export const member = { generationId: 1, memberId: 'reader' }
+
+export function groupName(index: number): string {
+  return `readers-${index}`
+}
+
+function newTransaction(begunAt: number): ModelTransaction {
+  return { begunAt, sends: [], offsets: [], calls: [] }
+}
+
+export function isIllegal(error: unknown): boolean {
+  return error instanceof KafkaError && error.code === 'ILLEGAL_STATE'
+}
+
+/** Whether the application was told that it is committed. */
+export function isCommitted({ calls }: ModelTransaction): boolean {
+  return calls.some((call) => mayCommit(call) && call.endedAt !== -1 && call.error === null)
+}
+
+/** Not an abort, nor `transaction()` with a function that threw. */
+export function mayCommit({ name, error }: Call): boolean {
+  return name !== 'abort' && !(error instanceof Thrown)
+}
