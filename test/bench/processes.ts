@@ -1,5 +1,5 @@
 /** Starts the sink and the clients, each a process of its own, and reads the JSON lines that they print. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { join } from 'node:path'
 import type { SinkAddress, SinkReport } from './sink/main.js'
@@ -52,22 +52,44 @@ async function readLine<T>(lines: AsyncIterator<string>): Promise<T> {
   return JSON.parse(line.value) as T
 }
 
+/** No client needs so long; one that does hangs. */
+const CLIENT_TIMEOUT_MS = 180_000
+
 /** Runs a client to its end and returns the JSON of its last line. */
 export function runClient<T>(command: readonly string[], options: Words): Promise<T> {
   const [program, ...rest] = command
   if (program === undefined) throw new Error('no program to run')
   return new Promise((resolve, reject) => {
-    const child = spawn(program, [...rest, ...words(options)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(program, [...rest, ...words(options)], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const timer = setTimeout(() => child.kill('SIGKILL'), CLIENT_TIMEOUT_MS)
     let output = ''
+    let errors = ''
     child.stdout.setEncoding('utf8')
     child.stdout.on('data', (text: string) => {
       output += text
     })
+    child.stderr.setEncoding('utf8')
+    child.stderr.on('data', (text: string) => {
+      process.stderr.write(text)
+      errors = (errors + text).slice(0, 2000)
+    })
     child.once('error', reject)
     child.once('close', (code, signal) => {
+      clearTimeout(timer)
       const line = output.trimEnd().split('\n').at(-1) ?? ''
       if (code === 0 && line.startsWith('{')) resolve(JSON.parse(line) as T)
-      else reject(new Error(`${command.join(' ')} ended with ${signal ?? code}, its last line: ${line}`))
+      else reject(new Error(`it ended with ${signal ?? code}: ${firstError(errors)}\n${command.join(' ')}`))
     })
   })
+}
+
+function firstError(errors: string): string {
+  const lines = errors.split('\n').map((line) => line.trim())
+  return lines.find((line) => /error/i.test(line)) ?? lines.findLast((line) => line !== '') ?? 'no message'
+}
+
+/** Of a Node at this path: its major version. */
+export function nodeVersion(node: string): string {
+  const { stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' })
+  return /^v(\d+)/.exec(stdout)?.[1] ?? '?'
 }

@@ -1,28 +1,52 @@
-/** The command: `npm run bench -- <scenario...> [options]`. JSON lines while it runs, Markdown tables at its end. */
+/**
+ * The command: `npm run bench -- <scenario...> [options]`. JSON lines on stdout while it runs, Markdown tables at its
+ * end, and how far it is on stderr. `npm run bench -- report` runs all of them and writes docs/performance.md.
+ */
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Options, Scenario } from './bench.js'
-import { compileJava, missing, type LoopName, type PeerName } from './contenders.js'
+import { missing, peerNames, prepare, type Engines, type LoopName, type PeerName } from './contenders.js'
+import { planned, writeReport } from './report.js'
 import { compressionScenario } from './scenarios/compression.js'
+import { eventLoopScenario } from './scenarios/event-loop.js'
 import { keyedScenario } from './scenarios/keyed.js'
+import { latencyScenario } from './scenarios/latency.js'
 import { memoryScenario } from './scenarios/memory.js'
+import { partitionsScenario } from './scenarios/partitions.js'
+import { realScenario } from './scenarios/real.js'
+import { stallScenario } from './scenarios/stall.js'
 import { startupScenario } from './scenarios/startup.js'
 import { throughputScenario } from './scenarios/throughput.js'
+import { tlsScenario } from './scenarios/tls.js'
+import { transactionsScenario } from './scenarios/transactions.js'
+import { markdown } from './section.js'
 
 const scenarios: readonly Scenario[] = [
   throughputScenario,
   keyedScenario,
+  realScenario,
+  latencyScenario,
+  partitionsScenario,
+  stallScenario,
+  eventLoopScenario,
+  compressionScenario,
+  tlsScenario,
+  transactionsScenario,
   startupScenario,
   memoryScenario,
-  compressionScenario,
 ]
-const peerNames: readonly PeerName[] = ['java', 'kafkajs', 'platformatic']
 const loopNames: readonly LoopName[] = ['lean', 'task']
+const engineNames: readonly Engines[] = ['alone', 'fast']
+const REPORT = 'report'
 
 const help = `npm run bench -- <scenario...> [options]
+npm run bench -- report [part...] [options]
 
 ${scenarios.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`).join('\n')}
+  ${REPORT.padEnd(12)} all of them beside all peers, into docs/performance.md; or these parts of it:
+  ${''.padEnd(12)} ${planned.join(', ')}
 
+  --quick            3 rounds, a third of the records, shorter warm-up
   --rounds N         interleaved rounds, 5
   --size N,...       bytes of a value, 100,1024
   --batch N,...      batch.size, 16384
@@ -30,7 +54,8 @@ ${scenarios.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`).join('
   --loop NAME        lean: one record in 64 is awaited; task: each by its own task
   --outstanding N    records on their way at a time, 10000
   --warmup MS        before the window, 2000
-  --peers NAME,...   ${peerNames.join(', ')}, or none; default: java where it is there
+  --peers NAME,...   ${peerNames.join(', ')}, or none; default: java, where it is there
+  --engines NAME,... alone: the packages that come along; fast: the optional native ones too; default: both
   --check            the sink verifies each batch; for correctness, not for figures
   --node PATH        the Node that runs kafka-producer
 `
@@ -60,30 +85,45 @@ function one(text: string): number {
   return value
 }
 
-/** Peers that were asked for but are not there are an error; of the default ones they are left out, and said so. */
-function presentPeers(asked: string | undefined): PeerName[] {
-  const names = list(asked ?? 'java').map((name) => known('peer', name, peerNames))
-  return names.filter((name) => {
-    const why = missing(name)
-    if (why === undefined) return true
-    if (asked !== undefined) throw new Error(`${name} cannot be measured: ${why}`)
-    process.stderr.write(`left out ${name}: ${why}\n`)
-    return false
-  })
+/** Those that can run here, ready to be started; what keeps the others from it is said in the results. */
+function presentPeers(asked: readonly PeerName[]): { peers: PeerName[]; leftOut: string[] } {
+  const peers: PeerName[] = []
+  const leftOut: string[] = []
+  for (const name of asked) {
+    const why = missing(name) ?? preparing(name)
+    if (why === undefined) {
+      peers.push(name)
+      continue
+    }
+    leftOut.push(`${name} is not measured: ${why}`)
+    process.stderr.write(`${name} is not measured: ${why}\n`)
+  }
+  return { peers, leftOut }
+}
+
+function preparing(name: PeerName): string | undefined {
+  try {
+    prepare(name)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
 }
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      rounds: { type: 'string', default: '5' },
-      size: { type: 'string', default: '100,1024' },
-      batch: { type: 'string', default: '16384' },
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      size: { type: 'string' },
+      batch: { type: 'string' },
       records: { type: 'string' },
       loop: { type: 'string', default: 'lean' },
       outstanding: { type: 'string', default: '10000' },
-      warmup: { type: 'string', default: '2000' },
+      warmup: { type: 'string' },
       peers: { type: 'string' },
+      engines: { type: 'string' },
       check: { type: 'boolean', default: false },
       node: { type: 'string', default: process.execPath },
       help: { type: 'boolean', default: false },
@@ -93,33 +133,42 @@ async function main(): Promise<void> {
     process.stdout.write(help)
     return
   }
+  const isReport = positionals[0] === REPORT
   const byName = new Map(scenarios.map((scenario) => [scenario.name, scenario]))
   const chosen = positionals.length > 0 ? positionals : ['throughput']
-  for (const name of chosen) known('scenario', name, [...byName.keys()])
+  if (!isReport) for (const name of chosen) known('scenario', name, [...byName.keys()])
+  const parts = isReport ? chosen.slice(1).map((part) => known('part', part, planned)) : []
 
+  const { quick } = values
+  const asked = list(values.peers ?? (isReport ? peerNames.join(',') : 'java'))
   const options: Options = {
-    rounds: one(values.rounds),
-    sizes: numbers(values.size),
-    batchSizes: numbers(values.batch),
+    rounds: one(values.rounds ?? (quick ? '3' : '5')),
+    sizes: numbers(values.size ?? '100,1024'),
+    batchSizes: numbers(values.batch ?? '16384'),
     records: values.records === undefined ? undefined : one(values.records),
-    warmupMs: one(values.warmup),
+    share: quick ? 1 / 3 : 1,
+    warmupMs: one(values.warmup ?? (quick ? '1000' : '2000')),
     outstanding: one(values.outstanding),
     loop: known('loop', values.loop, loopNames),
-    peers: presentPeers(values.peers),
+    ...presentPeers(asked.map((name) => known('peer', name, peerNames))),
+    engines: list(values.engines ?? 'alone,fast').map((name) => known('engines', name, engineNames)),
     check: values.check,
     node: values.node,
   }
-  if (options.peers.includes('java')) compileJava()
-
-  const sections: string[] = []
-  for (const name of chosen) {
-    const scenario = byName.get(name)
-    if (scenario) sections.push(`### ${name}\n\n${await scenario.run(options)}`)
-  }
   const gigabytes = Math.round(totalmem() / 2 ** 30)
-  const machine = `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), ${gigabytes} GB`
+  const machine = `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), ${gigabytes} GB, Node ${process.versions.node}`
+
+  if (isReport) {
+    await writeReport(parts, options, byName, machine)
+    return
+  }
+  const texts: string[] = []
+  for (const name of chosen) {
+    const sections = (await byName.get(name)?.run(options)) ?? []
+    texts.push([`### ${name}`, ...sections.map(markdown)].join('\n\n'))
+  }
   const date = new Date().toISOString().slice(0, 10)
-  process.stdout.write(`\n${sections.join('\n\n')}\n\n${machine}, Node ${process.versions.node}, ${date}\n`)
+  process.stdout.write(`\n${texts.join('\n\n')}\n\n${machine}, ${date}\n`)
 }
 
 main().catch((error: unknown) => {

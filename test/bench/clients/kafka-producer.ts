@@ -1,25 +1,48 @@
 /** This package under load: a promise or a callback for each record, awaited seldom (lean, callback) or always (task). */
+import { readFileSync } from 'node:fs'
 import { Producer, type KafkaError, type ProducerRecord } from 'kafka-producer'
 import { Meter } from '../meter.js'
 import { keys, LOOKED_AT, print, readLoad, values, warmUp } from './load.js'
+import { Permits } from './permits.js'
 import { Profile } from './profile.js'
 
 const load = readLoad()
 const bytes = values(load.size)
-const names = load.keyed ? keys() : undefined
 let next = 0
 
-/** A record as an application would write it: a new object each time. */
-function record(): ProducerRecord {
-  const index = next++
-  const value = bytes[index % bytes.length] as Buffer
-  if (names === undefined) return { topic: load.topic, value }
-  return { topic: load.topic, key: names[index % names.length], value, headers: { source: 'checkout' } }
+/** Records as an application would write them: a new object each time. */
+function recordsOf(): () => ProducerRecord {
+  const { topic, spread } = load
+  const value = (index: number): Buffer => bytes[index % bytes.length] as Buffer
+  if (load.keyed) {
+    const names = keys()
+    return () => {
+      const index = next++
+      const key = names[index % names.length]
+      return { topic, key, value: value(index), headers: { source: 'checkout' } }
+    }
+  }
+  if (spread > 0) {
+    return () => {
+      const index = next++
+      return { topic, partition: index % spread, value: value(index) }
+    }
+  }
+  if (load.topics > 1) {
+    const topics = Array.from({ length: load.topics }, (_, index) => `bench-${index}`)
+    return () => {
+      const index = next++
+      return { topic: topics[index % topics.length] as string, value: value(index) }
+    }
+  }
+  return () => ({ topic, value: value(next++) })
 }
+
+const record = recordsOf()
 
 /** A promise for every record, of which one in 64 is awaited, when `outstanding` others were sent after it. */
 async function sendLean(producer: Producer, records: number): Promise<void> {
-  const length = Math.floor(load.outstanding / LOOKED_AT)
+  const length = Math.max(1, Math.floor(load.outstanding / LOOKED_AT))
   const waiting = Array.from<Promise<unknown> | undefined>({ length })
   for (let sent = 1; sent <= records; sent++) {
     if (sent % LOOKED_AT !== 0) {
@@ -32,34 +55,9 @@ async function sendLean(producer: Producer, records: number): Promise<void> {
   }
 }
 
-/** How many more records may be looked at; whoever takes one that is not there waits for the next to come back. */
-class Permits {
-  #free: number
-  #wake: (() => void) | undefined
-
-  constructor(count: number) {
-    this.#free = count
-  }
-
-  async take(): Promise<void> {
-    if (this.#free === 0) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    }
-    this.#free--
-  }
-
-  giveBack(): void {
-    this.#free++
-    this.#wake?.()
-    this.#wake = undefined
-  }
-}
-
 /** The same by callbacks; the ones that are looked at give back a permit, as the Java client's do. */
 async function sendWithCallbacks(producer: Producer, records: number): Promise<void> {
-  const permits = new Permits(Math.floor(load.outstanding / LOOKED_AT))
+  const permits = new Permits(Math.max(1, Math.floor(load.outstanding / LOOKED_AT)))
   const seldomLookedAt = (error: KafkaError | null): void => {
     if (error !== null) failed(error)
   }
@@ -104,12 +102,15 @@ async function main(): Promise<void> {
     bootstrapServers: load.bootstrapServers,
     clientId: 'bench',
     acks: 'all',
-    lingerMs: 5,
+    lingerMs: load.lingerMs,
     batchSize: load.batchSize,
+    ...(load.ca === '' ? {} : { ssl: { ca: readFileSync(load.ca) } }),
   })
   producer.on('deliveryError', failed)
 
-  const warmupRecords = await warmUp(load, (records) => send(producer, records))
+  // What is sent before the metadata is there waits; with so many on their way that is more than may wait.
+  for (let topic = 0; topic < load.topics; topic++) await producer.send(record())
+  const warmupRecords = load.topics + (await warmUp(load, (records) => send(producer, records)))
   await producer.flush()
 
   const profile =

@@ -1,18 +1,8 @@
 /** kafkajs under load: its idempotent producer, given arrays. */
-import { measureArrays, type Message } from './arrays.js'
+import { measureArrays } from './arrays.js'
+import type { KafkaJs } from './libraries.js'
 import { readLoad } from './load.js'
 import { requirePeer } from './peers.js'
-
-interface KafkaJs {
-  readonly Kafka: new (config: object) => {
-    producer(config: object): {
-      connect(): Promise<void>
-      disconnect(): Promise<void>
-      send(batch: { topic: string; acks: number; messages: Message[] }): Promise<unknown>
-    }
-  }
-  readonly Partitioners: { readonly DefaultPartitioner: unknown }
-}
 
 async function main(): Promise<void> {
   const { Kafka, Partitioners } = requirePeer('kafkajs') as KafkaJs

@@ -10,13 +10,20 @@ export const LOOKED_AT = 64
 
 export interface Load {
   readonly bootstrapServers: string[]
+  /** The file of the authority to trust: TLS then; plaintext where it is empty. */
+  readonly ca: string
   readonly topic: string
+  /** Records go round this many topics, `topic` being the first: bench-0, bench-1 and so on. */
+  readonly topics: number
+  /** Above 0, records go round so many partitions; 0 leaves them to the client's partitioner. */
+  readonly spread: number
   /** Bytes of each value. */
   readonly size: number
   /** Records in the measured window. */
   readonly records: number
   readonly warmupMs: number
   readonly batchSize: number
+  readonly lingerMs: number
   readonly outstanding: number
   /** lean, callback, task or array: how the application sends, and what it waits for. */
   readonly loop: string
@@ -31,11 +38,15 @@ export function readLoad(): Load {
   const args = new Arguments(process.argv.slice(2))
   const load: Load = {
     bootstrapServers: args.string('bootstrapServers', '').split(','),
+    ca: args.string('ca', ''),
     topic: args.string('topic', 'bench-0'),
+    topics: args.number('topics', 1),
+    spread: args.number('spread', 0),
     size: args.number('size', 100),
     records: args.number('records', 1_000_000),
     warmupMs: args.number('warmupMs', 1000),
     batchSize: args.number('batchSize', 16_384),
+    lingerMs: args.number('lingerMs', 5),
     outstanding: args.number('outstanding', 10_000),
     loop: args.string('loop', 'lean'),
     keyed: args.boolean('keyed', false),

@@ -1,65 +1,7 @@
 /** How long a library takes from nothing to its first acknowledged record; the parent knows when the process was started. */
-import type * as KafkaProducer from 'kafka-producer'
 import { Arguments } from '../arguments.js'
+import { libraries } from './libraries.js'
 import { print } from './load.js'
-import { requirePeer } from './peers.js'
-
-const value = Buffer.alloc(100, 'x')
-
-interface Sender {
-  send(topic: string): Promise<unknown>
-  close(): Promise<unknown>
-}
-
-type Open = (bootstrapServers: string[]) => Promise<Sender> | Sender
-
-/** Loads the library, and returns how a producer of it is opened. */
-const libraries: Record<string, () => Open> = {
-  none: () => () => ({ send: () => Promise.resolve(), close: () => Promise.resolve() }),
-
-  'kafka-producer': () => {
-    const { Producer } = require('kafka-producer') as typeof KafkaProducer
-    return (bootstrapServers) => {
-      const producer = new Producer({ bootstrapServers })
-      return { send: (topic) => producer.send({ topic, value }), close: () => producer.close() }
-    }
-  },
-
-  kafkajs: () => {
-    const { Kafka, Partitioners } = requirePeer('kafkajs') as {
-      Kafka: new (config: object) => { producer(config: object): KafkaJsProducer }
-      Partitioners: { DefaultPartitioner: unknown }
-    }
-    return async (brokers) => {
-      const createPartitioner = Partitioners.DefaultPartitioner
-      const producer = new Kafka({ brokers }).producer({ idempotent: true, createPartitioner })
-      await producer.connect()
-      return {
-        send: (topic) => producer.send({ topic, messages: [{ value }] }),
-        close: () => producer.disconnect(),
-      }
-    }
-  },
-
-  platformatic: () => {
-    const { Producer } = requirePeer('@platformatic/kafka') as {
-      Producer: new (options: object) => { send(batch: object): Promise<unknown>; close(): Promise<void> }
-    }
-    return (bootstrapBrokers) => {
-      const producer = new Producer({ clientId: 'bench', bootstrapBrokers, idempotent: true })
-      return {
-        send: (topic) => producer.send({ acks: -1, messages: [{ topic, value }] }),
-        close: () => producer.close(),
-      }
-    }
-  },
-}
-
-interface KafkaJsProducer {
-  connect(): Promise<void>
-  disconnect(): Promise<void>
-  send(batch: object): Promise<unknown>
-}
 
 async function main(): Promise<void> {
   const args = new Arguments(process.argv.slice(2))
@@ -73,8 +15,8 @@ async function main(): Promise<void> {
   const before = performance.now()
   const open = load()
   const importMs = performance.now() - before
-  const sender = await open(bootstrapServers)
-  await sender.send(topic)
+  const sender = await open({ bootstrapServers, topic, lingerMs: 5 })
+  await sender.send([Buffer.alloc(100, 'x')])
   const ackAt = performance.timeOrigin + performance.now()
   const closing = performance.now()
   await sender.close()

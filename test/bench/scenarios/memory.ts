@@ -4,70 +4,78 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { measure, printLine, type Options, type Scenario } from '../bench.js'
+import { measure, progress, sinkTarget, windowOf, type Options, type Scenario } from '../bench.js'
 import type { ProfiledFunction } from '../clients/profile.js'
 import { ours } from '../contenders.js'
-import { figure, markdownTable } from '../table.js'
+import type { Section } from '../section.js'
 
+const RECORDS = 2_000_000
 const LISTED = 12
 const profilesFolder = join(__dirname, '..', '..', 'profiles')
 
-async function run(options: Options): Promise<string> {
+async function run(options: Options): Promise<Section[]> {
   mkdirSync(profilesFolder, { recursive: true })
-  const sections: string[] = []
-  for (const contender of ours(options.node, options.loop)) {
+  const sections: Section[] = []
+  for (const contender of ours(options.node, options.loop, options.engines.slice(-1))) {
     for (const size of options.sizes) {
       for (const profile of ['heap', 'cpu'] as const) {
-        const records = options.records ?? 2_000_000
+        const records = windowOf(options, RECORDS)
         const profileFile = join(profilesFolder, `${contender.loop}-${size}.${profile}profile`)
-        const { functions = [], ...figures } = await measure(
-          contender,
-          {
-            size,
-            batchSize: options.batchSizes[0] ?? 16_384,
-            records,
-            warmupMs: options.warmupMs,
-            outstanding: options.outstanding,
-            profile,
-            profileFile,
-          },
-          { check: options.check },
+        const load = {
+          size,
+          batchSize: options.batchSizes[0] ?? 16_384,
+          records,
+          warmupMs: options.warmupMs,
+          outstanding: options.outstanding,
+          profile,
+          profileFile,
+        }
+        const one = await measure(contender, load, await sinkTarget({ check: options.check }))
+        const functions = one.functions ?? []
+        process.stdout.write(
+          `${JSON.stringify({ scenario: 'memory', profile, size, ...one, functions: functions.slice(0, LISTED) })}\n`,
         )
-        printLine({ scenario: 'memory', profile, size, ...figures, functions: functions.slice(0, LISTED) })
-        sections.push(`**${contender.name}, ${size} B values: ${summary(profile, functions, records)}**`)
-        sections.push(table(profile, functions, records))
+        progress(`memory: ${contender.name}, ${size} B, ${profile} profile`)
+        sections.push(table(`${contender.name}, ${size} B values`, profile, functions, records))
       }
     }
   }
-  return `${sections.join('\n\n')}\n\nThe profiles are in build/profiles; Chrome's DevTools open them.`
+  return sections
 }
 
 function total(functions: readonly ProfiledFunction[]): number {
   return functions.reduce((sum, one) => sum + one.self, 0)
 }
 
-function summary(profile: 'heap' | 'cpu', functions: readonly ProfiledFunction[], records: number): string {
-  if (profile === 'cpu') return 'main thread, share of the samples'
-  const package_ = total(functions.filter((one) => one.place.startsWith('dist/')))
-  return `${figure(total(functions) / records)} bytes allocated per record, ${figure(package_ / records)} in dist/`
-}
-
-function table(profile: 'heap' | 'cpu', functions: readonly ProfiledFunction[], records: number): string {
+function table(
+  what: string,
+  profile: 'heap' | 'cpu',
+  functions: readonly ProfiledFunction[],
+  records: number,
+): Section {
   const all = total(functions)
-  const head = profile === 'cpu' ? '% of the samples' : 'bytes per record'
-  return markdownTable(
-    ['function', head],
-    functions
-      .slice(0, LISTED)
-      .map((one) => [
-        `\`${one.name}\` ${one.place}`,
-        figure(profile === 'cpu' ? (one.self * 100) / all : one.self / records),
-      ]),
-  )
+  const ofPackage = total(functions.filter((one) => one.place.startsWith('dist/')))
+  const isCpu = profile === 'cpu'
+  return {
+    title: `${what}: ${isCpu ? 'time of the main thread' : 'allocated, what was collected at once included'}`,
+    rowsAre: 'function',
+    columns: [isCpu ? '% of the samples' : 'bytes per record'],
+    rows: [
+      { label: 'all', figures: [isCpu ? 100 : all / records] },
+      { label: 'this package', figures: [isCpu ? (ofPackage * 100) / all : ofPackage / records] },
+      ...functions.slice(0, LISTED).map((one) => ({
+        label: `\`${one.name}\` ${one.place}`,
+        figures: [isCpu ? (one.self * 100) / all : one.self / records],
+      })),
+    ],
+    notes: [],
+    bars: [],
+  }
 }
 
 export const memoryScenario: Scenario = {
   name: 'memory',
-  summary: 'bytes allocated per record and CPU profile of this package',
+  summary:
+    'bytes allocated per record and CPU profile of this package; profiles for DevTools in build/profiles',
   run,
 }

@@ -1,8 +1,8 @@
 /** From the start of a process to its first acknowledged record, and how much of that is the import. */
-import { printLine, type Options, type Scenario } from '../bench.js'
+import { interleave, sinkTarget, type Options, type Scenario } from '../bench.js'
 import { client, javaCommand, nodeFor } from '../contenders.js'
-import { runClient, Sink, type Words } from '../processes.js'
-import { figure, markdownTable, median } from '../table.js'
+import { runClient, type Words } from '../processes.js'
+import { middle, type Section } from '../section.js'
 
 interface StartupLine {
   readonly importMs?: number
@@ -26,48 +26,52 @@ function starters(options: Options): Starter[] {
   return [
     node('Node alone', options.node, 'none'),
     node('kafka-producer', options.node, 'kafka-producer'),
-    ...options.peers.map((name) =>
-      name === 'java'
-        ? { name: 'Java 4.2', command: javaCommand(), words: { loop: 'startup' } }
-        : node(name, nodeFor(name), name),
-    ),
+    ...options.peers.flatMap((name) => {
+      if (name === 'franz-go') return []
+      return name === 'java'
+        ? [{ name: 'Java 4.2', command: javaCommand(), words: { loop: 'startup' } }]
+        : [node(name, nodeFor(name), name)]
+    }),
   ]
 }
 
-async function run(options: Options): Promise<string> {
-  const lines = new Map<string, { importMs: number; ackMs: number; closeMs: number }[]>()
-  for (let round = 1; round <= options.rounds; round++) {
-    for (const { name, command, words } of starters(options)) {
-      const sink = await Sink.start({})
+async function run(options: Options): Promise<Section[]> {
+  const { runs, notes } = await interleave(
+    'startup',
+    options.rounds,
+    starters(options),
+    async ({ command, words }) => {
+      const target = await sinkTarget({})
       try {
         const startedAt = performance.timeOrigin + performance.now()
-        const line = await runClient<StartupLine>(command, {
-          ...words,
-          bootstrapServers: sink.address.bootstrapServers.join(','),
-        })
-        const figures = {
+        const line = await runClient<StartupLine>(command, { ...words, ...target.words })
+        return {
           importMs: line.importMs ?? Number.NaN,
           ackMs: line.ackAt - startedAt,
           closeMs: line.closeMs ?? Number.NaN,
         }
-        printLine({ scenario: 'startup', round, client: name, ...figures })
-        const known = lines.get(name)
-        if (known) known.push(figures)
-        else lines.set(name, [figures])
       } finally {
-        sink.kill()
+        target.kill()
       }
-    }
-  }
-  return markdownTable(
-    ['library', 'import, ms', 'process start to first ack, ms', 'close, ms'],
-    [...lines].map(([name, all]) => [
-      name,
-      figure(median(all.map((one) => one.importMs))),
-      figure(median(all.map((one) => one.ackMs))),
-      figure(median(all.map((one) => one.closeMs))),
-    ]),
+    },
   )
+  return [
+    {
+      title: `From the start of the process (median of ${options.rounds})`,
+      rowsAre: 'library',
+      columns: ['import, ms', 'first ack, ms', 'close, ms'],
+      rows: [...runs].map(([{ name }, all]) => ({
+        label: name,
+        figures: [
+          middle(all, (one) => one.importMs),
+          middle(all, (one) => one.ackMs),
+          middle(all, (one) => one.closeMs),
+        ],
+      })),
+      notes: [...options.leftOut, ...notes],
+      bars: ['first ack, ms'],
+    },
+  ]
 }
 
 export const startupScenario: Scenario = {

@@ -1,78 +1,101 @@
 /** Records per second and CPU per record at full speed, for every size of value and of batch, in interleaved rounds. */
-import { measure, printLine, type Options, type Run, type Scenario } from '../bench.js'
-import { ours, peer } from '../contenders.js'
-import { figure, markdownTable, median } from '../table.js'
+import {
+  interleave,
+  measure,
+  sinkTarget,
+  windowOf,
+  type Options,
+  type Run,
+  type Scenario,
+  type Target,
+} from '../bench.js'
+import { ours, peer, type Contender } from '../contenders.js'
+import { middle, type Row, type Section } from '../section.js'
 
 /** What a window holds by default: some seconds of the Java client. */
-function windowRecords(size: number): number {
+function defaultWindow(size: number): number {
   return size < 512 ? 6_000_000 : 2_000_000
 }
 
-export async function throughput(name: string, options: Options, keyed: boolean): Promise<string> {
-  const sections: string[] = []
+export interface Shape {
+  readonly size: number
+  readonly batchSize: number
+  readonly keyed: boolean
+}
+
+/** Every size by every batch size, each a section. */
+export async function throughput(
+  name: string,
+  options: Options,
+  keyed: boolean,
+  target: () => Promise<Target> = () => sinkTarget({ check: options.check }),
+): Promise<Section[]> {
+  const sections: Section[] = []
   for (const size of options.sizes) {
     for (const batchSize of options.batchSizes) {
-      const runs = await measureRounds(name, options, { size, batchSize, keyed })
-      const what = `${size} B values${keyed ? ', string keys, one header' : ''}, ${batchSize / 1024} KiB batches`
-      sections.push(`**${what}** (${options.loop}, median of ${options.rounds})\n\n${table(runs)}`)
+      sections.push(await section(name, options, { size, batchSize, keyed }, target))
     }
   }
-  return sections.join('\n\n')
+  return sections
 }
 
-async function measureRounds(
-  scenario: string,
-  options: Options,
-  shape: { readonly size: number; readonly batchSize: number; readonly keyed: boolean },
-): Promise<Run[]> {
-  const contenders = [
-    ...options.peers.map((name) => peer(name, options.loop)),
-    ...ours(options.node, options.loop),
+function contenders(options: Options): Contender[] {
+  return [
+    ...options.peers.flatMap((name) => peer(name, options.loop)),
+    ...ours(options.node, options.loop, options.engines),
   ]
-  const runs: Run[] = []
-  for (let round = 1; round <= options.rounds; round++) {
-    for (const contender of contenders) {
-      const run = await measure(
-        contender,
-        {
-          ...shape,
-          records: options.records ?? windowRecords(shape.size),
-          warmupMs: options.warmupMs,
-          outstanding: options.outstanding,
-        },
-        { check: options.check },
-      )
-      printLine({ scenario, loop: contender.loop, round, ...shape, ...run })
-      runs.push(run)
-    }
+}
+
+async function section(
+  name: string,
+  options: Options,
+  shape: Shape,
+  target: () => Promise<Target>,
+): Promise<Section> {
+  const { size, batchSize, keyed } = shape
+  const what = `${size} B values${keyed ? ', string keys, one header' : ''}, ${batchSize / 1024} KiB batches`
+  const load = {
+    ...shape,
+    records: windowOf(options, defaultWindow(size)),
+    warmupMs: options.warmupMs,
+    outstanding: options.outstanding,
   }
-  return runs
-}
-
-function table(runs: readonly Run[]): string {
-  const names = [...new Set(runs.map((run) => run.client))]
-  const medians = new Map(names.map((name) => [name, mediansOf(runs.filter((run) => run.client === name))]))
-  const java = medians.get('Java 4.2')
-  return markdownTable(
-    ['client', 'CPU-s per million', 'of Java', 'records/s', 'of Java', 'peak RSS, MB', 'GC, % of time'],
-    [...medians].map(([name, one]) => [
-      name,
-      figure(one.cpu),
-      java ? figure(one.cpu / java.cpu) : '-',
-      figure(one.speed),
-      java ? figure(one.speed / java.speed) : '-',
-      figure(Math.round(one.rss)),
-      figure(one.gc * 100),
-    ]),
+  const { runs, notes } = await interleave(
+    `${name}, ${what}`,
+    options.rounds,
+    contenders(options),
+    async (one) => measure(one, load, await target()),
   )
+  return {
+    title: `${what} (median of ${options.rounds})`,
+    rowsAre: 'client',
+    ...speedTable([...runs].map(([{ name }, all]) => ({ name, runs: all }))),
+    notes: [...options.leftOut, ...notes],
+    bars: ['CPU-s per million'],
+  }
 }
 
-function mediansOf(runs: readonly Run[]): { cpu: number; speed: number; rss: number; gc: number } {
+/** What of each client there is to say, beside the Java client where it is there. */
+export function speedTable(clients: readonly { readonly name: string; readonly runs: readonly Run[] }[]): {
+  columns: readonly string[]
+  rows: Row[]
+} {
+  const cpu = (runs: readonly Run[]): number => middle(runs, (run) => run.cpuSecondsPerMillion)
+  const speed = (runs: readonly Run[]): number => middle(runs, (run) => run.recordsPerSecond)
+  const java = clients.find(({ name }) => name.startsWith('Java'))?.runs ?? []
   return {
-    cpu: median(runs.map((run) => run.cpuSecondsPerMillion)),
-    speed: median(runs.map((run) => run.recordsPerSecond)),
-    rss: median(runs.map((run) => run.peakRssMB)),
-    gc: median(runs.map((run) => run.gcShare ?? Number.NaN)),
+    columns: ['CPU-s per million', 'of Java', 'records/s', 'of Java', 'peak RSS, MB', 'GC, % of time'],
+    rows: clients.map(({ name, runs }) => ({
+      label: name,
+      figures: [
+        cpu(runs),
+        cpu(runs) / cpu(java),
+        speed(runs),
+        speed(runs) / speed(java),
+        Math.round(middle(runs, (run) => run.peakRssMB)),
+        middle(runs, (run) => run.gcShare ?? Number.NaN) * 100,
+      ],
+    })),
   }
 }
 

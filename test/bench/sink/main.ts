@@ -2,11 +2,14 @@
  * A process that acknowledges Produce requests and stores nothing, cheaper than any client. It prints one JSON
  * line when it listens and another, the report, on SIGTERM; it ends with the parent that holds its IPC channel.
  *
- *   node build/bench/sink/main.js topics=1 partitions=6 brokers=1 delayMs=0 check=false
+ *   node build/bench/sink/main.js topics=1 partitions=6 brokers=1 delayMs=0 tls=false check=false
  *
- * SIGUSR2 stalls all answers, and once more lets them go.
+ * SIGUSR2 stalls all answers, and once more lets them go. With delayMs it ends the delay, and once more begins it.
  */
+import { readFileSync } from 'node:fs'
 import { createServer, Socket, type AddressInfo, type Server } from 'node:net'
+import { join } from 'node:path'
+import { createServer as createTlsServer } from 'node:tls'
 import { Arguments } from '../arguments.js'
 import { BatchCheck } from './batch-check.js'
 import { Output } from './bytes.js'
@@ -14,11 +17,17 @@ import { Requests } from './requests.js'
 
 const BUFFER_BYTES = 1024 * 1024
 const READ_BYTES = 64 * 1024
+/** Certificates for localhost and 127.0.0.1; this file runs in build/bench/sink. */
+const certificates = join(__dirname, '..', '..', '..', 'test', 'fixtures', 'tls')
 
 /** What the sink prints once it listens. */
 export interface SinkAddress {
   readonly bootstrapServers: readonly string[]
   readonly topics: readonly string[]
+  /** Of this process, for who wants to send it SIGUSR2. */
+  readonly pid: number
+  /** With tls=true: the file of the authority that clients have to trust. */
+  readonly ca?: string
 }
 
 /** What the sink prints at its end. */
@@ -34,12 +43,51 @@ export interface SinkReport {
   readonly errors?: readonly string[]
 }
 
-function listen(serve: (accepted: Socket) => void): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer({ pauseOnConnect: true }, serve)
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve(server))
+    server.listen(0, '127.0.0.1', resolve)
   })
+  return (server.address() as AddressInfo).port
+}
+
+/**
+ * The frames of one connection: they are made whole in one buffer, wound back whenever it is empty. `free` is where the
+ * next bytes go, and `filled` says how many came.
+ */
+class Frames {
+  readonly #answer: (bytes: Buffer, start: number, end: number) => void
+  #buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  #start = 0
+  #end = 0
+
+  constructor(answer: (bytes: Buffer, start: number, end: number) => void) {
+    this.#answer = answer
+  }
+
+  free(): Buffer {
+    if (this.#buffer.length - this.#end < READ_BYTES) {
+      const waiting = this.#end - this.#start
+      const next =
+        waiting > this.#buffer.length / 2 ? Buffer.allocUnsafe(this.#buffer.length * 2) : this.#buffer
+      this.#buffer.copy(next, 0, this.#start, this.#end)
+      this.#buffer = next
+      this.#start = 0
+      this.#end = waiting
+    }
+    return this.#buffer.subarray(this.#end)
+  }
+
+  filled(size: number): void {
+    this.#end += size
+    while (this.#end - this.#start >= 4) {
+      const frameEnd = this.#start + 4 + this.#buffer.readInt32BE(this.#start)
+      if (frameEnd > this.#end) break
+      this.#answer(this.#buffer, this.#start + 4, frameEnd)
+      this.#start = frameEnd
+    }
+    if (this.#start === this.#end) this.#start = this.#end = 0
+  }
 }
 
 async function main(): Promise<void> {
@@ -48,6 +96,7 @@ async function main(): Promise<void> {
   const partitions = args.number('partitions', 6)
   const brokers = args.number('brokers', 1)
   const delayMs = args.number('delayMs', 0)
+  const tls = args.boolean('tls', false)
   const check = args.boolean('check', false) ? new BatchCheck() : undefined
   args.done()
 
@@ -57,74 +106,84 @@ async function main(): Promise<void> {
   const out = new Output()
   let connections = 0
   let stalled = false
-  let held: (() => void)[] = []
+  let late = delayMs > 0
+  /** Answers that have to wait, the oldest first, and when they may go. */
+  let held: { readonly socket: Socket; readonly answers: Buffer; readonly dueAt: number }[] = []
+
+  const answer = (bytes: Buffer, start: number, end: number): void => requests.answer(bytes, start, end, out)
+
+  function send(socket: Socket): void {
+    if (out.length === 0) return
+    const answers = out.take()
+    if (!stalled && !late) {
+      socket.write(answers)
+      return
+    }
+    held.push({ socket, answers, dueAt: late ? performance.now() + delayMs : Infinity })
+    if (late) setTimeout(() => release(performance.now()), delayMs)
+  }
+
+  function release(now: number): void {
+    const waiting = held.findIndex(({ dueAt }) => dueAt > now)
+    const due = waiting < 0 ? held : held.slice(0, waiting)
+    held = waiting < 0 ? [] : held.slice(waiting)
+    for (const { socket, answers } of due) socket.write(answers)
+  }
+
+  function opened(socket: Socket): void {
+    connections++
+    // A client that is killed resets its connection; that is the client's affair, its count says so.
+    socket.on('error', () => socket.destroy())
+    socket.setNoDelay(true)
+  }
 
   /**
-   * Frames are made whole in one buffer per connection, wound back whenever it is empty, and the kernel writes
-   * straight into it. Node offers that (`onread`) to sockets that connect only, so an accepted socket's handle
-   * is given to a new one: a third less CPU here, which the clients on the same machine then have.
+   * The kernel writes straight into the buffer of the frames. Node offers that (`onread`) to sockets that connect
+   * only, so an accepted socket's handle is given to a new one: a third less CPU here, which the clients on the same
+   * machine then have.
    */
   function serve(accepted: Socket): void {
-    let buffer = Buffer.allocUnsafe(BUFFER_BYTES)
-    let start = 0
-    let end = 0
-    connections++
-
+    const frames = new Frames(answer)
     const options = {
       handle: (accepted as Socket & { _handle: unknown })._handle,
       readable: true,
       writable: true,
-      onread: { buffer: free, callback: read },
+      onread: {
+        buffer: () => frames.free(),
+        callback: (size: number): boolean => {
+          frames.filled(size)
+          send(socket)
+          return true
+        },
+      },
     }
     const socket = new Socket(options)
-
-    function free(): Buffer {
-      if (buffer.length - end < READ_BYTES) {
-        const waiting = end - start
-        const next = waiting > buffer.length / 2 ? Buffer.allocUnsafe(buffer.length * 2) : buffer
-        buffer.copy(next, 0, start, end)
-        buffer = next
-        start = 0
-        end = waiting
-      }
-      return buffer.subarray(end)
-    }
-
-    function read(size: number): boolean {
-      end += size
-      while (end - start >= 4) {
-        const frameEnd = start + 4 + buffer.readInt32BE(start)
-        if (frameEnd > end) break
-        requests.answer(buffer, start + 4, frameEnd, out)
-        start = frameEnd
-      }
-      if (start === end) start = end = 0
-      if (out.length > 0) send(out.take())
-      return true
-    }
-
-    function send(answers: Buffer): void {
-      if (stalled) held.push(() => socket.write(answers))
-      else if (delayMs > 0) setTimeout(() => socket.write(answers), delayMs)
-      else socket.write(answers)
-    }
-
-    // A client that is killed resets its connection; that is the client's affair, its count says so.
-    socket.on('error', () => socket.destroy())
-    socket.setNoDelay(true)
+    opened(socket)
     socket.resume()
   }
 
+  /** What TLS decrypted comes in pieces of at most 16 KiB. */
+  function serveTls(socket: Socket): void {
+    const frames = new Frames(answer)
+    opened(socket)
+    socket.on('data', (chunk: Buffer) => {
+      frames.filled(chunk.copy(frames.free()))
+      send(socket)
+    })
+  }
+
+  const pem = (name: string): Buffer => readFileSync(join(certificates, `${name}.pem`))
   for (let broker = 0; broker < brokers; broker++) {
-    const server = await listen(serve)
-    ports.push((server.address() as AddressInfo).port)
+    const server = tls
+      ? createTlsServer({ cert: pem('server'), key: pem('key') }, serveTls)
+      : createServer({ pauseOnConnect: true }, serve)
+    ports.push(await listen(server))
   }
 
   process.on('SIGUSR2', () => {
-    stalled = !stalled
-    if (stalled) return
-    for (const release of held) release()
-    held = []
+    if (delayMs > 0) late = !late
+    else stalled = !stalled
+    if (!late && !stalled) release(Infinity)
   })
   process.on('SIGTERM', () => {
     const { user, system } = process.cpuUsage()
@@ -141,7 +200,12 @@ async function main(): Promise<void> {
   })
   process.on('disconnect', () => process.exit())
 
-  const address: SinkAddress = { bootstrapServers: ports.map((port) => `127.0.0.1:${port}`), topics }
+  const address: SinkAddress = {
+    bootstrapServers: ports.map((port) => `127.0.0.1:${port}`),
+    topics,
+    pid: process.pid,
+    ...(tls ? { ca: join(certificates, 'ca.pem') } : {}),
+  }
   process.stdout.write(`${JSON.stringify(address)}\n`)
 }
 

@@ -7,6 +7,7 @@ import { Input, type Output } from './bytes.js'
 import type { BatchCheck } from './batch-check.js'
 
 const PRODUCE = 0
+const FETCH = 1
 const METADATA = 3
 const API_VERSIONS = 18
 const INIT_PRODUCER_ID = 22
@@ -17,6 +18,8 @@ const BATCH_COUNT_OFFSET = 57
 /** [api key, lowest and highest version, first flexible version] */
 const announced: readonly (readonly [number, number, number, number])[] = [
   [PRODUCE, 3, 13, 9],
+  // No producer sends it, but librdkafka sees by it which format of batches is known.
+  [FETCH, 4, 4, 12],
   [METADATA, 1, 13, 9],
   [API_VERSIONS, 0, 4, 3],
   [INIT_PRODUCER_ID, 0, 5, 2],
@@ -71,6 +74,7 @@ export class Requests {
     if (key === API_VERSIONS) this.#apiVersions(known ? version : 0, known, out)
     else {
       out.tags(flexible)
+      if (key === FETCH) throw new Error('sink: it has nothing to fetch')
       if (key === METADATA) this.#metadata(version, flexible, out)
       else this.#initProducerId(flexible, out)
     }

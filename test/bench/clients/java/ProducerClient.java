@@ -3,14 +3,17 @@ import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.kafka.clients.producer.Callback;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -21,7 +24,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
  * Apache Kafka's own producer under the load of the Node clients: a callback for every record, of which the
- * application waits for one in 64 (loop=lean), for each one (loop=task), or for the only one (loop=startup).
+ * application waits for one in 64 (loop=lean), for each one (loop=task), or for the only one (loop=startup); or the
+ * latency of single records (loop=paced, loop=awaited).
  */
 public final class ProducerClient {
     private static final int LOOKED_AT = 64;
@@ -62,12 +66,19 @@ public final class ProducerClient {
         config.put("bootstrap.servers", args.get("bootstrapServers"));
         config.put("client.id", "bench");
         config.put("acks", "all");
-        config.put("linger.ms", "5");
+        String loop = args.getOrDefault("loop", "lean");
+        boolean isLatency = loop.equals("paced") || loop.equals("awaited");
+        config.put("linger.ms", isLatency ? "0" : "5");
+        String ca = args.getOrDefault("ca", "");
+        if (!ca.isEmpty()) {
+            config.put("security.protocol", "SSL");
+            config.put("ssl.truststore.type", "PEM");
+            config.put("ssl.truststore.location", ca);
+        }
         config.put("batch.size", args.getOrDefault("batchSize", "16384"));
         config.put("key.serializer", StringSerializer.class.getName());
         config.put("value.serializer", ByteArraySerializer.class.getName());
 
-        String loop = args.getOrDefault("loop", "lean");
         try (KafkaProducer<String, byte[]> producer = new KafkaProducer<>(config)) {
             ProducerClient client = new ProducerClient(args, producer);
             if (loop.equals("startup")) {
@@ -75,7 +86,8 @@ public final class ProducerClient {
                 System.out.println("{\"ackAt\":" + System.currentTimeMillis() + "}");
                 return;
             }
-            client.measure(loop, Long.parseLong(args.get("records")), Long.parseLong(args.get("warmupMs")));
+            if (isLatency) client.measureLatency(loop, args);
+            else client.measure(loop, Long.parseLong(args.get("records")), Long.parseLong(args.get("warmupMs")));
         }
     }
 
@@ -137,6 +149,64 @@ public final class ProducerClient {
             permits.acquire();
             producer.send(record(), lookedAt);
         }
+    }
+
+    private void measureLatency(String loop, Map<String, String> args) throws Exception {
+        int rate = Integer.parseInt(args.getOrDefault("rate", "2000"));
+        double seconds = Double.parseDouble(args.getOrDefault("seconds", "10"));
+        double warmupSeconds = Double.parseDouble(args.getOrDefault("warmupMs", "3000")) / 1000;
+        if (loop.equals("paced")) paced(rate, warmupSeconds);
+        else awaited(warmupSeconds);
+        OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+        long cpu = system.getProcessCpuTime();
+        long start = System.nanoTime();
+        long[] latencies = loop.equals("paced") ? paced(rate, seconds) : awaited(seconds);
+        double wall = (System.nanoTime() - start) / 1e9;
+        double cpuSeconds = (system.getProcessCpuTime() - cpu) / 1e9;
+        if (failure.get() != null) throw failure.get();
+        Arrays.sort(latencies);
+        int last = latencies.length - 1;
+        System.out.println(String.format(Locale.ROOT,
+            "{\"runtime\":\"Java %s\",\"records\":%d,\"recordsPerSecond\":%.0f,\"p50Ms\":%.4f,\"p99Ms\":%.4f,"
+                + "\"maxMs\":%.4f,\"cpuSecondsPerMillion\":%.4f}",
+            System.getProperty("java.version"), latencies.length, latencies.length / wall,
+            latencies[(int) (last * 0.5)] / 1e6, latencies[(int) (last * 0.99)] / 1e6, latencies[last] / 1e6,
+            cpuSeconds * 1e6 / latencies.length));
+    }
+
+    /** What is due each millisecond, as the clients in Node do it, whose timers are no finer. */
+    private long[] paced(int rate, double seconds) throws Exception {
+        int records = (int) (rate * seconds);
+        long[] latencies = new long[records];
+        CountDownLatch all = new CountDownLatch(records);
+        long start = System.nanoTime();
+        for (int sent = 0; sent < records; LockSupport.parkNanos(1_000_000)) {
+            int due = Math.min(records, (int) ((System.nanoTime() - start) / 1e9 * rate));
+            for (; sent < due; sent++) {
+                int index = sent;
+                long sentAt = System.nanoTime();
+                producer.send(record(), (metadata, error) -> {
+                    latencies[index] = System.nanoTime() - sentAt;
+                    if (error != null) failure.compareAndSet(null, error);
+                    all.countDown();
+                });
+            }
+        }
+        all.await();
+        return latencies;
+    }
+
+    private long[] awaited(double seconds) throws Exception {
+        long[] latencies = new long[10_000_000];
+        int count = 0;
+        long end = System.nanoTime() + (long) (seconds * 1e9);
+        for (long sentAt = System.nanoTime(); sentAt < end; ) {
+            producer.send(record()).get();
+            long now = System.nanoTime();
+            latencies[count++] = now - sentAt;
+            sentAt = now;
+        }
+        return Arrays.copyOf(latencies, count);
     }
 
     private ProducerRecord<String, byte[]> record() {
