@@ -9,7 +9,8 @@ import {
   TimeoutError,
   UnsupportedVersionError,
 } from '../../src/errors.js'
-import { clientSoftware, Connection, type ConnectionOptions } from '../../src/network/connection.js'
+import { Connection, type ConnectionOptions } from '../../src/network/connection.js'
+import { clientSoftware } from '../../src/network/version-negotiation.js'
 import { ApiVersions, InitProducerId, Metadata, Produce } from '../../src/protocol/apis.js'
 import { ManualClock, settled } from './manual-clock.js'
 import { MemoryNetwork, type MemorySocket } from './memory-transport.js'
@@ -833,6 +834,23 @@ describe('an answer that makes no sense', () => {
     await one.request(Produce, produce(undefined, 0), { expectsResponse: false })
     await one.closed
     expect(reasons[0]?.message).toContain('an answer that nobody waits for')
+  })
+
+  test.each([
+    ['says what it speaks', versions(), {}],
+    ['refuses the version', { ...versions(new Map()), errorCode: 35 }, { version: 0 }],
+  ])('(twice) where the broker %s leaves no connection that seems open', async (_, answer, options) => {
+    broker.script = (asked) => {
+      const frame = asked.frame(answer, options)
+      asked.socket.write(Buffer.concat([frame, frame]))
+      return 'nothing'
+    }
+    const one = connection()
+    const error = await rejection(one.open())
+    expect(error.message).toContain('an answer that nobody waits for')
+    expect(error).toBe(reasons[0])
+    expect(one.isOpen).toBe(false)
+    expect(broker.asked).toHaveLength(1)
   })
 
   test('while opening closes the connection too', async () => {
