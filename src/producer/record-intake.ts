@@ -11,7 +11,7 @@ import type { Cluster } from '../network/cluster.js'
 import { keyHash, partitionForKey, type Partitioner } from '../partitioner.js'
 import { brokerError } from '../protocol/error-codes.js'
 import type { DeliveryCallback, Headers, Payload, ProducerRecord, RecordMetadata } from '../record.js'
-import { payloadSize, singleRecordSizeBound, writeUtf8 } from '../records/record-batch.js'
+import { payloadSize, singleRecordSizeBound, writeShortAscii } from '../records/record-batch.js'
 import type { Serializer } from '../serializer.js'
 import { Interception } from './interception.js'
 import type { PartitionQueue } from './partition-queue.js'
@@ -223,9 +223,8 @@ export class RecordIntake {
     let keyBytes: Uint8Array | null = null
     let keySize = -1
     if (typeof key === 'string') {
-      keySize = payloadSize(key)
-      if (keySize > keyScratch.length) keyScratch = Buffer.allocUnsafeSlow(keySize * 2)
-      writeUtf8(keyScratch, 0, key, keySize)
+      keySize = writeShortAscii(keyScratch, 0, key)
+      if (keySize < 0) keySize = writeKey(key)
       keyBytes = keyScratch
     } else if (key !== null) {
       keySize = key.length
@@ -493,6 +492,13 @@ export class RecordIntake {
       settleFailure(callback, asKafkaError(error), metadata, observer)
     })
   }
+}
+
+/** A key that is long, or not ASCII. */
+function writeKey(key: string): number {
+  const size = Buffer.byteLength(key)
+  if (size > keyScratch.length) keyScratch = Buffer.allocUnsafeSlow(size * 2)
+  return keyScratch.write(key)
 }
 
 function assertRecord(given: unknown): void {

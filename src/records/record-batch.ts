@@ -242,7 +242,7 @@ function utf8Size(text: string): number {
 }
 
 /** Writes text as UTF-8 whose size is known; returns where it ends. */
-export function writeUtf8(buffer: Buffer, at: number, text: string, size: number): number {
+function writeUtf8(buffer: Buffer, at: number, text: string, size: number): number {
   if (size > SHORT || size !== text.length) {
     buffer.write(text, at, size, 'utf8')
     return at + size
@@ -303,20 +303,26 @@ function encodeHeader(at: number, name: string, value: Payload): number {
 
 /** Writes text with its size before it. */
 function writeText(buffer: Buffer, at: number, text: string): number {
+  const size = writeShortAscii(buffer, at + 1, text)
+  if (size < 0) return writePayload(buffer, at, text, Buffer.byteLength(text))
+  buffer[at] = size << 1
+  return at + 1 + size
+}
+
+/**
+ * Text becomes bytes in one pass if it is short and ASCII, as keys and headers mostly are: returns their number, or -1
+ * for other text, which has to be measured first.
+ */
+export function writeShortAscii(buffer: Buffer, at: number, text: string): number {
   const { length } = text
-  if (length <= SHORT) {
-    let bits = 0
-    for (let i = 0; i < length; i++) {
-      const unit = text.charCodeAt(i)
-      buffer[at + 1 + i] = unit
-      bits |= unit
-    }
-    if (bits <= 0x7f) {
-      buffer[at] = length << 1
-      return at + 1 + length
-    }
+  if (!(length <= SHORT)) return -1 // what is no string goes that way too, and fails there
+  let bits = 0
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i)
+    buffer[at + i] = unit
+    bits |= unit
   }
-  return writePayload(buffer, at, text, Buffer.byteLength(text))
+  return bits > 0x7f ? -1 : length
 }
 
 /** Zigzag varints of up to 64 bits; those that do not fit in 31 bits take the slow way over BigInt. */

@@ -83,9 +83,13 @@ export function runClient<T>(command: readonly string[], options: Words): Promis
   })
 }
 
+/** Of the repository: where it lies is nobody's business who reads the report. */
+const folder = `${join(__dirname, '..', '..')}/`
+
 function firstError(errors: string): string {
   const lines = errors.split('\n').map((line) => line.trim())
-  return lines.find((line) => /error/i.test(line)) ?? lines.findLast((line) => line !== '') ?? 'no message'
+  const first = lines.find((line) => /error/i.test(line)) ?? lines.findLast((line) => line !== '')
+  return first?.replaceAll(folder, '') ?? 'no message'
 }
 
 /** Of a Node at this path: its major version. */

@@ -40,6 +40,7 @@ const plan = {
   partitions: { scenario: 'partitions' },
   // Memory hardly differs from round to round, and what stalls takes its time.
   stall: { scenario: 'stall', options: { rounds: 1 } },
+  transactions: { scenario: 'transactions' },
   'event-loop': { scenario: 'event-loop', options: { engines: ['alone'] } },
   compression: { scenario: 'compression', options: { batchSizes: BIG_BATCHES } },
   tls: { scenario: 'tls', options: { batchSizes: [16_384], engines: ['fast'] }, peers: ['java', 'franz-go'] },

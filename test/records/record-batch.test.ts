@@ -12,7 +12,6 @@ import {
   payloadSize,
   RecordBatchBuilder,
   singleRecordSizeBound,
-  writeUtf8,
   type RecordCursor,
 } from '../../src/records/record-batch.js'
 
@@ -31,8 +30,8 @@ function append(
   limit?: number,
 ): boolean {
   const size = payloadSize(key)
-  const bytes = typeof key === 'string' ? Buffer.alloc(size + 3, 0xee) : key
-  if (typeof key === 'string') writeUtf8(bytes as Buffer, 0, key, size)
+  // A longer buffer than the key, as the one that texts are written to is.
+  const bytes = typeof key === 'string' ? Buffer.concat([Buffer.from(key), Buffer.alloc(3, 0xee)]) : key
   return builder.tryAppend(limit ?? builder.buffer.length, timestamp, bytes, size, value, headers)
 }
 
