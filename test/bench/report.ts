@@ -6,6 +6,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { progress, type Options, type Scenario } from './bench.js'
 import { barChart, lineChart } from './chart.js'
+import { newerNodeIfThere } from './contenders.js'
+import { nodeVersion } from './processes.js'
 import { markdown, type Section } from './section.js'
 import { targets } from './targets.js'
 
@@ -14,6 +16,8 @@ interface Part {
   readonly options?: Partial<Options>
   /** Of the peers that are there; default: all that the scenario knows. */
   readonly peers?: readonly string[]
+  /** This package on the newer Node that comes with the peers. */
+  readonly isOnNewerNode?: true
 }
 
 const BIG_BATCHES = [131_072]
@@ -23,6 +27,12 @@ const plan = {
     scenario: 'throughput',
     options: { batchSizes: [16_384, 131_072] },
     peers: ['java', 'franz-go'],
+  },
+  'lean-newer': {
+    scenario: 'throughput',
+    options: { batchSizes: [16_384, 131_072] },
+    peers: ['java', 'franz-go'],
+    isOnNewerNode: true,
   },
   task: { scenario: 'throughput', options: { loop: 'task' }, peers: ['java', 'franz-go'] },
   keyed: { scenario: 'keyed', peers: ['java', 'franz-go'] },
@@ -43,7 +53,7 @@ const plan = {
   transactions: { scenario: 'transactions' },
   'event-loop': { scenario: 'event-loop', options: { engines: ['alone'] } },
   compression: { scenario: 'compression', options: { batchSizes: BIG_BATCHES } },
-  tls: { scenario: 'tls', options: { batchSizes: [16_384], engines: ['fast'] }, peers: ['java', 'franz-go'] },
+  tls: { scenario: 'tls', options: { batchSizes: [16_384] }, peers: ['java', 'franz-go'] },
   startup: { scenario: 'startup' },
 } as const satisfies Readonly<Record<string, Part>>
 
@@ -73,9 +83,15 @@ export async function writeReport(
     const leftOut = options.leftOut.filter(
       (line) => part.peers?.some((peer) => line.startsWith(`${peer} `)) ?? true,
     )
+    const node = part.isOnNewerNode === true ? newerNodeIfThere() : options.node
+    if (node === undefined) {
+      progress(`== ${name} is left out: there is no newer Node`)
+      continue
+    }
     try {
-      const sections = await scenario.run({ ...options, ...part.options, peers, leftOut })
-      await write(name, sections, `${machine}, ${new Date().toISOString().slice(0, 10)}`)
+      const sections = await scenario.run({ ...options, ...part.options, node, peers, leftOut })
+      const date = new Date().toISOString().slice(0, 10)
+      await write(name, sections, `${machine}, Node ${nodeVersion(node)}, ${date}`)
     } catch (error) {
       // The other parts are worth having.
       progress(`== ${name} FAILED: ${error instanceof Error ? error.message : String(error)}`)

@@ -6,6 +6,7 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Options, Scenario } from './bench.js'
 import { missing, peerNames, prepare, type Engines, type LoopName, type PeerName } from './contenders.js'
+import { nodeVersion } from './processes.js'
 import { planned, writeReport } from './report.js'
 import { compressionScenario } from './scenarios/compression.js'
 import { eventLoopScenario } from './scenarios/event-loop.js'
@@ -156,7 +157,7 @@ async function main(): Promise<void> {
     node: values.node,
   }
   const gigabytes = Math.round(totalmem() / 2 ** 30)
-  const machine = `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), ${gigabytes} GB, Node ${process.versions.node}`
+  const machine = `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), ${gigabytes} GB`
 
   if (isReport) {
     await writeReport(parts, options, byName, machine)
@@ -168,7 +169,7 @@ async function main(): Promise<void> {
     texts.push([`### ${name}`, ...sections.map(markdown)].join('\n\n'))
   }
   const date = new Date().toISOString().slice(0, 10)
-  process.stdout.write(`\n${texts.join('\n\n')}\n\n${machine}, ${date}\n`)
+  process.stdout.write(`\n${texts.join('\n\n')}\n\n${machine}, Node ${nodeVersion(options.node)}, ${date}\n`)
 }
 
 main().catch((error: unknown) => {

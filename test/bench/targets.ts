@@ -65,28 +65,35 @@ const fastLabel = (codec: string): RegExp =>
     : /^kafka-producer, packages alone.*Node 24/
 
 const all: readonly Target[] = [
-  ...shapes.flatMap(([shape, section, limit]): Target[] => [
-    {
-      text: `${shape}, packages alone: CPU, of Java's`,
-      limit: ['<=', limit],
-      of: cell('lean', section, alone, CPU_OF_JAVA),
-    },
-    {
-      text: `${shape}, native packages: CPU, of Java's`,
-      limit: ['<=', 0.5],
-      of: cell('lean', section, native, CPU_OF_JAVA),
-    },
-    {
-      text: `${shape}, native packages: CPU, of franz-go's`,
-      limit: ['<=', 1],
-      of: ratio(cell('lean', section, native, CPU), cell('lean', section, go, CPU)),
-    },
-    {
-      text: `${shape}: callbacks' CPU, of promises'`,
-      limit: ['<=', 1],
-      of: ratio(cell('lean', section, callbacks, CPU), cell('lean', section, native, CPU)),
-    },
-  ]),
+  ...(
+    [
+      ['lean', ''],
+      ['lean-newer', ', newer Node'],
+    ] as const
+  ).flatMap(([part, where]) =>
+    shapes.flatMap(([shape, section, limit]): Target[] => [
+      {
+        text: `${shape}, packages alone${where}: CPU, of Java's`,
+        limit: ['<=', limit],
+        of: cell(part, section, alone, CPU_OF_JAVA),
+      },
+      {
+        text: `${shape}, native packages${where}: CPU, of Java's`,
+        limit: ['<=', 0.5],
+        of: cell(part, section, native, CPU_OF_JAVA),
+      },
+      {
+        text: `${shape}, native packages${where}: CPU, of franz-go's`,
+        limit: ['<=', 1],
+        of: ratio(cell(part, section, native, CPU), cell(part, section, go, CPU)),
+      },
+      {
+        text: `${shape}${where}: callbacks' CPU, of promises'`,
+        limit: ['<=', 1],
+        of: ratio(cell(part, section, callbacks, CPU), cell(part, section, native, CPU)),
+      },
+    ]),
+  ),
   {
     text: "100 B, 16 KiB batches: records/s, of Java's",
     limit: ['>=', 1],
@@ -189,18 +196,31 @@ const all: readonly Target[] = [
       },
     ]
   }),
-  ...(['the sink', 'real Kafka'] as const).flatMap((end): Target[] => [
-    {
-      text: `TLS to ${end}: records/s, of plaintext's`,
-      limit: ['>=', 0.7],
-      of: cell('tls', new RegExp(end), /^kafka-producer.*TLS/, 1),
-    },
-    {
-      text: `TLS to ${end}: CPU, of Java's over TLS`,
-      limit: ['<=', 1],
-      of: cell('tls', new RegExp(end), /^kafka-producer.*TLS/, 3),
-    },
-  ]),
+  ...(['the sink', 'real Kafka'] as const).flatMap((end) =>
+    (['packages alone', 'native packages'] as const).flatMap((engines): Target[] => {
+      const row = new RegExp(`^kafka-producer.*${engines}, TLS`)
+      return [
+        {
+          text: `TLS to ${end}, ${engines}: records/s, of plaintext's`,
+          limit: ['>=', 0.7],
+          of: cell('tls', new RegExp(end), row, 1),
+        },
+        {
+          text: `TLS to ${end}, ${engines}: CPU, of Java's over TLS`,
+          limit: ['<=', 1],
+          of: cell('tls', new RegExp(end), row, 3),
+        },
+      ]
+    }),
+  ),
+  ...(['100', '1024'] as const).map((size): Target => ({
+    text: `${size} B in transactions of 1,000: records/s, of kafka-producer-perf-test's`,
+    limit: ['>=', 1],
+    of: ratio(
+      cell('transactions', new RegExp(`^${size}-byte`), /^kafka-producer, packages alone/, 0),
+      cell('transactions', new RegExp(`^${size}-byte`), /^kafka-producer-perf-test/, 0),
+    ),
+  })),
   { text: 'Start: import, ms', limit: ['<=', 40], of: cell('startup', /./, /^kafka-producer/, 0) },
   ...(['confluent', 'kafkajs'] as const).map((peer): Target => ({
     text: `Start: first ack, of ${peer}'s`,
