@@ -149,6 +149,7 @@ export async function errorsPage(): Promise<string> {
 
 Every error that this package throws, rejects with or passes to a callback is a \`KafkaError\`. A class of its own exists
 where a caller would act differently; everything else is told apart by \`code\`.
+Only options and faults of \`TestCluster\` that are out of bounds are a plain \`RangeError\`: they are a test's own.
 
 - \`code\`: Kafka's own name of the error, or one of ours; stable
 - \`errno\`: the protocol's number, where it has one
@@ -161,6 +162,9 @@ where a caller would act differently; everything else is told apart by \`code\`.
 ## Classes
 
 The code is the one that an error of the class has unless a broker's answer gave it another.
+
+A plain \`KafkaError\` has the code \`PARTITIONER_FAILED\` when a partitioner threw, and \`INVALID_ARGUMENT\` when
+\`sendOffsetsToTransaction\` got something that is no offset or no group.
 
 ${row(['class', 'extends', 'code', 'is', 'meaning'])}
 ${row(['---', '---', '---', '---', '---'])}

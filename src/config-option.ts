@@ -1,5 +1,5 @@
 /**
- * The kinds of options that the table in config.ts is made of. An option knows what it accepts, and says so in words
+ * The kinds of options that the table in producer-options.ts is made of. An option knows what it accepts, and says so in words
  * that complete "must be ..."; it knows nothing of the other options.
  */
 

@@ -11,8 +11,6 @@ import type { Payload } from './record.js'
 import type { Serializer } from './serializer.js'
 import { unknownOption } from './unknown-option.js'
 
-export type { Logger } from './logger.js'
-
 type Table = typeof producerOptions
 /** The name of an option. */
 export type OptionName = keyof Table

@@ -45,7 +45,7 @@ export interface TopicOffsets {
 
 const MAX_OFFSET = 2n ** 63n - 1n
 
-/** The offsets by topic, the last one given for a partition; throws for one that is none. @internal */
+/** The offsets by topic, the last one given for a partition; throws for an invalid one. @internal */
 export function offsetsByTopic(offsets: ConsumedOffsets): TopicOffsets[] {
   const topics = new Map<string, Map<number, TopicOffsets['partitions'][number]>>()
   for (const { topic, partition, offset, leaderEpoch, metadata } of iterable(offsets)) {

@@ -158,15 +158,17 @@ export class ProtocolError extends KafkaError {
 /** The same error for a record whose append is open, or is not. @internal */
 export function withOutcome(error: KafkaError, mayHaveBeenWritten: boolean): KafkaError {
   if (error.mayHaveBeenWritten === mayHaveBeenWritten) return error
-  const { code, errno, retriable, fatal, abortable } = error
+  const { retriable, fatal, abortable } = error
+  return likeIt(error, { retriable, fatal, abortable, mayHaveBeenWritten })
+}
+
+/** The same error, after which the producer cannot go on; the given one is its cause. */
+export function asFatal(error: KafkaError): KafkaError {
+  return error.fatal ? error : likeIt(error, { retriable: false, fatal: true })
+}
+
+function likeIt(error: KafkaError, details: KafkaErrorDetails): KafkaError {
+  const { code, errno } = error
   const ErrorClass = error.constructor as typeof KafkaError
-  return new ErrorClass(error.message, {
-    code,
-    errno,
-    retriable,
-    fatal,
-    abortable,
-    mayHaveBeenWritten,
-    cause: error,
-  })
+  return new ErrorClass(error.message, { code, errno, ...details, cause: error })
 }

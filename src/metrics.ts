@@ -1,6 +1,6 @@
-/** What `metrics()` tells; names are the Java client's, with the dashes made camelCase. */
+/** What `metrics()` tells; names are the Java client's where it has the metric, with the dashes made camelCase. */
 export interface ProducerMetrics {
-  /** Records in Produce requests, repetitions included. */
+  /** Records in Produce requests, retries included. */
   readonly recordSendTotal: number
   /** Records that failed. */
   readonly recordErrorTotal: number

@@ -215,7 +215,8 @@ export const producerOptions = {
   maxRequestSize: int('max.request.size', { default: 1024 * 1024, min: 0 }),
 
   /**
-   * How long `send` may wait for the topic's metadata and for room in `bufferMemory`, in milliseconds.
+   * How long `send` may wait for the topic's metadata and for room in `bufferMemory`, in milliseconds. Bounds `connect`,
+   * `partitionsFor` and each call of a transaction, too.
    * @defaultValue 60000
    */
   maxBlockMs: long('max.block.ms', { default: 60_000, min: 0 }),
@@ -236,14 +237,14 @@ export const producerOptions = {
   requestTimeoutMs: int('request.timeout.ms', { default: 30_000, min: 0 }),
 
   /**
-   * The pause before the first repetition of a failed request, in milliseconds. It doubles each time, with 20 %
+   * The pause before the first retry of a failed request, in milliseconds. It doubles each time, with 20 %
    * jitter, up to `retryBackoffMaxMs` (KIP-580).
    * @defaultValue 100
    */
   retryBackoffMs: long('retry.backoff.ms', { default: 100, min: 0 }),
 
   /**
-   * The longest pause between repetitions of a failed request, in milliseconds. Where it is below `retryBackoffMs`,
+   * The longest pause between retries of a failed request, in milliseconds. Where it is below `retryBackoffMs`,
    * every pause is this long.
    * @defaultValue 1000
    */
@@ -438,8 +439,7 @@ export const producerOptions = {
 
   /**
    * The most bytes of one answer. A length above it is taken for garbage, before any memory is given to it, and the
-   * connection is closed. Only metadata of very large clusters needs more: 16 MiB hold
-   * about 350,000 partitions.
+   * connection is closed. Only metadata of very large clusters needs more: 16 MiB hold about 350,000 partitions.
    * @defaultValue 16777216
    */
   socketMaxResponseBytes: long(undefined, { default: 16 * 1024 * 1024, min: 65_536, max: MAX_INT }),

@@ -44,9 +44,11 @@ const MARKERS_MS = 20
 export interface ProducerEvents {
   /** A record failed; its promise or callback says so too. */
   readonly deliveryError: readonly [error: KafkaError, record: TopicPartition]
+  /** A connection to a broker is open and, with `sasl`, logged in. */
   readonly connect: readonly [
     broker: { readonly nodeId: number; readonly host: string; readonly port: number },
   ]
+  /** A connection ended; without `error` it was closed because nothing went over it for `connectionsMaxIdleMs`. */
   readonly disconnect: readonly [
     broker: {
       readonly nodeId: number
@@ -229,7 +231,7 @@ export class Producer<K = Payload, V = Payload> {
   send(record: ProducerRecord<K, V>): Promise<RecordMetadata>
   send(record: ProducerRecord<K, V>, callback: DeliveryCallback): void
   send(record: ProducerRecord<K, V>, callback?: DeliveryCallback): Promise<RecordMetadata> | undefined {
-    // Not even a record that is none makes this throw.
+    // Not even undefined in place of a record makes this throw.
     const { topic } = (record as ProducerRecord | null | undefined) ?? { topic: '' }
     return this.#intake.send(topic, record, this.#types, callback)
   }
@@ -298,7 +300,7 @@ export class Producer<K = Payload, V = Payload> {
   /**
    * Commits a consumer group's offsets as part of the transaction: they hold if, and from when, the transaction is
    * committed (KIP-447). The consumer must not commit them itself (`enable.auto.commit` off). Rejects with an `abortable`
-   * error when the member is not in the group any more, and for an offset that is none (code INVALID_ARGUMENT), which
+   * error when the member is not in the group any more. An invalid offset or group is refused (code INVALID_ARGUMENT), and
    * does the transaction no harm. Needs brokers of 0.11, and of 2.5 for more of the group than its id.
    */
   async sendOffsetsToTransaction(

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { resolveConfig, type Logger, type ProducerConfig } from '../src/config.js'
+import { resolveConfig, type ProducerConfig } from '../src/config.js'
+import type { Logger } from '../src/logger.js'
 import { ConfigError } from '../src/errors.js'
 import { keyHash, roundRobin, sticky } from '../src/partitioner.js'
 import type { ProducerRecord } from '../src/record.js'

@@ -159,9 +159,10 @@ export class Cluster {
   }
 
   /**
-   * The connection to a broker, made if need be: to one of the metadata, or where another broker said that it is. An attempt that is under way is shared; a new one waits
-   * for the reconnect back-off first, then tries every address of the name once. Rejects with ConnectionError (or what
-   * made the attempt fail) after one attempt: whoever still wants it calls again.
+   * The connection to a broker, made if need be: to one of the metadata, or where another broker said that it is. An
+   * attempt that is under way is shared; a new one waits for the reconnect back-off first, then tries every address of
+   * the name once. Rejects with ConnectionError (or what made the attempt fail) after one attempt: whoever still wants it
+   * calls again.
    */
   async connect(nodeId: number, endpoint?: Endpoint): Promise<Connection> {
     const broker = this.metadata.brokers.get(nodeId) ?? endpoint

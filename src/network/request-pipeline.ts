@@ -110,7 +110,8 @@ export class RequestPipeline {
 
   /**
    * Sends the request, or holds it. Rejects with TimeoutError when this very request was not answered in time, and with
-   * what `end` was told; throws that after the end, and what cannot be encoded. Without a response it is fulfilled when the socket has the bytes.
+   * what `end` was told; throws that after the end, and what cannot be encoded. Without a response it is fulfilled when
+   * the socket has the bytes.
    */
   request<Req, Res>(
     api: Api<Req, Res>,

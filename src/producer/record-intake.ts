@@ -205,8 +205,8 @@ export class RecordIntake {
   }
 
   /**
-   * Chooses the partition and puts the record into its newest batch; null when there is no room. Throws for a record that can
-   * never be sent. `sentAtMs` is null for a record that did not have to wait.
+   * Chooses the partition and puts the record into its newest batch; null when there is no room. Throws for a record that
+   * can never be sent. `sentAtMs` is null for a record that did not have to wait.
    */
   #append(
     topic: TopicQueues,

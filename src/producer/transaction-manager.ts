@@ -14,6 +14,7 @@ import {
   type ConsumerGroupMetadata,
 } from '../consumer-offsets.js'
 import {
+  asFatal,
   IllegalStateError,
   KafkaError,
   ProducerClosedError,
@@ -220,9 +221,9 @@ export class TransactionManager extends SequenceGate {
   fatal(error: unknown): KafkaError {
     const { state, failure } = this.#calls
     if (state === 'FATAL_ERROR' && failure !== null) return failure
-    const cause = error instanceof KafkaError ? error : new KafkaError(String(error), { cause: error })
-    const { code, errno, message } = cause
-    const fatal = cause.fatal ? cause : new KafkaError(message, { code, errno, fatal: true, cause })
+    const fatal = asFatal(
+      error instanceof KafkaError ? error : new KafkaError(String(error), { cause: error }),
+    )
     this.#calls.moveTo('FATAL_ERROR', fatal)
     return fatal
   }

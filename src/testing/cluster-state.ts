@@ -1,6 +1,7 @@
 /**
  * What all brokers of the cluster agree on: which brokers live, which topics there are, who leads, who is in sync,
- * and who coordinates what. Replication takes no time: every replica in sync has every record, so a partition has one log, whoever leads.
+ * and who coordinates what. Replication takes no time: every replica in sync has every record, so a partition has one
+ * log, whoever leads.
  */
 import { randomUUID } from 'node:crypto'
 import { IllegalStateError } from '../errors.js'

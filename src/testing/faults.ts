@@ -40,8 +40,9 @@ export interface FaultMatch {
  *   or not. In Produce, Metadata, AddPartitionsToTxn and TxnOffsetCommit the error is that of each partition or topic
  *   asked for (with `topic` in the match: of that topic only, the others are served; in AddPartitionsToTxn, which
  *   adds all partitions or none, they get OPERATION_NOT_ATTEMPTED), except REBOOTSTRAP_REQUIRED, which stands at the
- *   top of a Metadata answer. In FindCoordinator it is that of each key. REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean that the leader has appended, so
- *   with these a Produce request is carried out first.
+ *   top of a Metadata answer. In FindCoordinator it is that of each key. REQUEST_TIMED_OUT and
+ *   NOT_ENOUGH_REPLICAS_AFTER_APPEND mean that the leader has appended, so with these a Produce request is carried out
+ *   first.
  * - `{ delayMs }`: it is carried out at once and answered that much later; what follows on the connection waits
  *   behind it, as it does in Kafka.
  * - `'drop-request'`: neither it nor anything after it on this connection arrives. The connection stays open.

@@ -1,6 +1,7 @@
 /**
  * What a broker does with each request: a table with one entry an API. An entry sees the state of the cluster and
- * one request, and gives the answer; connections, faults and time are the business of broker.ts.
+ * one request, and gives the answer; connections, faults and time are the business of
+ * broker-connection.ts.
  */
 import { ApiVersions } from '../protocol/apis.js'
 import type { RequestOf, ResponseOf } from '../protocol/schema.js'

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { AuthenticationError, ConnectionError } from '../../src/errors.js'
+import { AuthenticationError, ConfigError, ConnectionError } from '../../src/errors.js'
 import { oidcClientCredentials } from '../../src/network/sasl/oidc-client-credentials.js'
 
 const SECRET = 's3cret-of-the-client'
@@ -143,6 +143,13 @@ describe('oidcClientCredentials', () => {
   })
 
   test('a secret goes nowhere without TLS', () => {
-    expect(() => provider({ tokenEndpoint: 'http://idp.example/token' })).toThrow(/must be https/)
+    for (const tokenEndpoint of [
+      'http://idp.example/token',
+      'idp.example/token',
+      'ftp://localhost.example/',
+    ]) {
+      expect(() => provider({ tokenEndpoint })).toThrow(ConfigError)
+      expect(() => provider({ tokenEndpoint })).toThrow(/tokenEndpoint .*must be an https URL/)
+    }
   })
 })

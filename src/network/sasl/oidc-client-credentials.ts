@@ -2,7 +2,7 @@
  * A token function for OAUTHBEARER that asks an identity provider (RFC 6749, section 4.4; KIP-768). One token serves all
  * connections until most of its life is over; a request that fails does no harm while the old token lives.
  */
-import { AuthenticationError, ConnectionError, KafkaError } from '../../errors.js'
+import { AuthenticationError, ConfigError, ConnectionError, KafkaError } from '../../errors.js'
 import type { OAuthToken, OAuthTokenFunction, Secret } from '../../sasl-option.js'
 
 export interface OidcClientCredentialsOptions {
@@ -39,12 +39,17 @@ interface Cached {
 
 /**
  * A ready `token` function: `sasl: { mechanism: 'OAUTHBEARER', token: oidcClientCredentials({ ... }) }`. A provider that
- * cannot be reached is a retriable error; one that refuses the client is an AuthenticationError.
+ * cannot be reached is a retriable error; one that refuses the client is an AuthenticationError. Throws ConfigError for an
+ * endpoint that is no https URL.
  */
 export function oidcClientCredentials(options: OidcClientCredentialsOptions): OAuthTokenFunction {
-  const endpoint = new URL(options.tokenEndpoint)
-  if (endpoint.protocol !== 'https:' && !LOOPBACK.has(endpoint.hostname)) {
-    throw new AuthenticationError(`the token endpoint at ${endpoint.host} must be https: a secret goes there`)
+  const endpoint = URL.canParse(options.tokenEndpoint) ? new URL(options.tokenEndpoint) : undefined
+  const isSafe = endpoint?.protocol === 'https:' || LOOPBACK.has(endpoint?.hostname ?? '')
+  if (endpoint === undefined || !isSafe) {
+    const given = endpoint?.origin ?? options.tokenEndpoint
+    throw new ConfigError([
+      `tokenEndpoint of oidcClientCredentials is ${given}, and must be an https URL, for a secret goes there`,
+    ])
   }
   let cached: Cached | undefined
   let fetching: Promise<Cached> | undefined
