@@ -1,7 +1,13 @@
 /**
  * Reads payments, writes a receipt for each, exactly once: the receipts and the offsets of the payments are committed in
- * one transaction. Kill it at any moment and start it again: no receipt is missing, and none is written twice. The
- * consumer is kafkajs (`npm install kafkajs`); any other will do that says where it is in its group.
+ * one transaction. Kill it at any moment and start it again: no receipt is missing, and none is written twice. Let
+ * something start it again whenever it ends with code 1, too: that is its answer to whatever it cannot mend.
+ *
+ * The consumer is kafkajs (`npm install kafkajs`), and with it a group must have one process. Where there are several,
+ * the one that takes over a partition has to wait until no transaction with offsets of it is open (KIP-447), and kafkajs
+ * does not know how to ask for that. Another library will do for several processes if it says where it is in its group
+ * (generation and member id), and fetches offsets with `requireStable` (OffsetFetch 7 or later, Kafka 2.5). Each process
+ * needs a transactional id of its own then.
  *
  *   npm run build:examples
  *   KAFKA_BOOTSTRAP=localhost:9092 node build/examples/exactly-once.js
@@ -11,7 +17,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka, logLevel, type EachBatchPayload } from 'kafkajs'
-import { Producer, type ConsumerGroupMetadata } from 'kafka-producer'
+import { Producer, TimeoutError, type ConsumerGroupMetadata } from 'kafka-producer'
 
 const bootstrap = process.env['KAFKA_BOOTSTRAP'] ?? 'localhost:9092'
 const input = process.env['KAFKA_INPUT'] ?? 'payments'
@@ -20,8 +26,8 @@ const groupId = `receipts-of-${input}`
 
 const producer = new Producer({
   bootstrapServers: bootstrap,
-  // The same after every restart, and another one for every process that runs beside this one.
-  transactionalId: `${groupId}-${process.env['INSTANCE'] ?? '0'}`,
+  // The same after every restart: should the last process be alive yet, it is fenced by this one.
+  transactionalId: groupId,
 })
 
 const consumer = new Kafka({ brokers: bootstrap.split(','), logLevel: logLevel.ERROR }).consumer({
@@ -51,13 +57,22 @@ async function main(): Promise<void> {
     eachBatch: async (payload) => {
       const { batch } = payload
       const group = await membership(payload)
-      // When this throws, the transaction is aborted, and kafkajs brings the same payments again.
-      await producer.transaction(async (tx) => {
-        for (const { key, value } of batch.messages)
-          void tx.send({ topic: output, key, value: receipt(value) })
-        const next = BigInt(batch.lastOffset()) + 1n
-        await tx.sendOffsetsToTransaction([{ topic: input, partition: batch.partition, offset: next }], group)
-      })
+      try {
+        await producer.transaction(async (tx) => {
+          for (const { key, value } of batch.messages)
+            void tx.send({ topic: output, key, value: receipt(value) })
+          const next = BigInt(batch.lastOffset()) + 1n
+          await tx.sendOffsetsToTransaction(
+            [{ topic: input, partition: batch.partition, offset: next }],
+            group,
+          )
+        })
+      } catch (error) {
+        // Nobody knows whether it was committed. The next process does, when it has ended what this one leaves.
+        if (error instanceof TimeoutError && error.mayHaveBeenWritten) end(error)
+        // It was aborted. kafkajs brings the same payments again if the error is retriable, and crashes if not.
+        throw error
+      }
       console.log(`${batch.messages.length} receipts for ${input}-${batch.partition}@${batch.firstOffset()}`)
     },
   })
@@ -83,13 +98,16 @@ async function stop(): Promise<void> {
 
 process.once('SIGTERM', () => void stop())
 process.once('SIGINT', () => void stop())
-// Fenced: another process took over. Nothing helps but to end, and leave the restart to who watches over it.
-producer.on('fatal', (error) => {
-  console.error(`${error.code}: ${error.message}`)
-  process.exit(1)
-})
 
-main().catch((error: unknown) => {
+/** Nothing helps but to end, and leave the restart to who watches over it: a new process begins where the offsets are. */
+function end(error: unknown): never {
   console.error(error)
   process.exit(1)
-})
+}
+
+// Fenced: another process took over.
+producer.on('fatal', end)
+// The member is not in its group any more, for example. kafkajs stops then, and the process would do nothing for good.
+consumer.on(consumer.events.CRASH, ({ payload: { error } }) => end(error))
+
+main().catch(end)

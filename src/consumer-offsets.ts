@@ -48,17 +48,24 @@ const MAX_OFFSET = 2n ** 63n - 1n
 /** The offsets by topic, the last one given for a partition; throws for an invalid one. @internal */
 export function offsetsByTopic(offsets: ConsumedOffsets): TopicOffsets[] {
   const topics = new Map<string, Map<number, TopicOffsets['partitions'][number]>>()
-  for (const { topic, partition, offset, leaderEpoch, metadata } of iterable(offsets)) {
-    const where = `the offset of ${topic}-${partition}`
+  for (const given of iterable(offsets)) {
+    const one: unknown = given
+    if (typeof one !== 'object' || one === null)
+      throw invalid('each of the offsets', '{ topic, partition, offset }', one)
+    const { topic, partition, offset, leaderEpoch, metadata } = given
     if (typeof topic !== 'string' || topic === '') throw invalid('topic', 'the name of a topic', topic)
-    if (!Number.isInteger(partition) || partition < 0 || partition > 0x7fffffff) {
+    if (!isInt32(partition, 0))
       throw invalid(`partition of topic ${topic}`, 'an integer of 0 or more', partition)
-    }
+    const place = `${topic}-${partition}`
+    if (leaderEpoch != null && !isInt32(leaderEpoch, -1))
+      throw invalid(`leaderEpoch of ${place}`, 'an integer of 0 or more, or -1', leaderEpoch)
+    if (metadata != null && typeof metadata !== 'string')
+      throw invalid(`metadata of ${place}`, 'a string', metadata)
     let partitions = topics.get(topic)
     if (partitions === undefined) topics.set(topic, (partitions = new Map()))
     partitions.set(partition, {
       partitionIndex: partition,
-      committedOffset: toOffset(where, offset),
+      committedOffset: toOffset(`the offset of ${place}`, offset),
       committedLeaderEpoch: leaderEpoch ?? -1,
       committedMetadata: metadata ?? '',
     })
@@ -68,13 +75,23 @@ export function offsetsByTopic(offsets: ConsumedOffsets): TopicOffsets[] {
 
 /** Throws for group metadata without a group. @internal */
 export function assertGroup(group: unknown): asserts group is ConsumerGroupMetadata {
-  const { groupId, generationId, memberId } = (group ?? {}) as Partial<ConsumerGroupMetadata>
+  const { groupId, generationId, memberId, groupInstanceId } = (group ?? {}) as Partial<ConsumerGroupMetadata>
   if (typeof groupId !== 'string' || groupId === '') {
     throw invalid('groupMetadata.groupId', 'the id of a consumer group', groupId)
   }
+  if (generationId !== undefined && !isInt32(generationId, -1))
+    throw invalid('groupMetadata.generationId', 'an integer of 0 or more, or -1', generationId)
+  if (memberId !== undefined && typeof memberId !== 'string')
+    throw invalid('groupMetadata.memberId', 'a string', memberId)
+  if (groupInstanceId != null && typeof groupInstanceId !== 'string')
+    throw invalid('groupMetadata.groupInstanceId', 'a string', groupInstanceId)
   if (generationId !== undefined && generationId >= 0 && (memberId ?? '') === '') {
     throw invalid('groupMetadata.memberId', 'the member that has the generation', memberId)
   }
+}
+
+function isInt32(given: unknown, min: number): boolean {
+  return Number.isInteger(given) && (given as number) >= min && (given as number) <= 0x7fffffff
 }
 
 function iterable(offsets: ConsumedOffsets): ConsumedOffsets {

@@ -124,7 +124,10 @@ export class UnsupportedVersionError extends KafkaError {
   }
 }
 
-/** Another producer with the same transactional id (or a newer epoch) took over; this one must stop. */
+/**
+ * Another producer with the same transactional id (or a newer epoch) took over; this one must stop. Only `abortable`
+ * where a partition's leader said so of records: `abortTransaction` tells whether it is the end.
+ */
 export class ProducerFencedError extends KafkaError {
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'PRODUCER_FENCED', fatal: true, ...details })
@@ -167,8 +170,14 @@ export function asFatal(error: KafkaError): KafkaError {
   return error.fatal ? error : likeIt(error, { retriable: false, fatal: true })
 }
 
-function likeIt(error: KafkaError, details: KafkaErrorDetails): KafkaError {
+/** The same error with more to say; the given one is its cause. @internal */
+export function explained(error: KafkaError, message: string): KafkaError {
+  const { retriable, fatal, abortable } = error
+  return likeIt(error, { retriable, fatal, abortable }, message)
+}
+
+function likeIt(error: KafkaError, details: KafkaErrorDetails, message = error.message): KafkaError {
   const { code, errno } = error
   const ErrorClass = error.constructor as typeof KafkaError
-  return new ErrorClass(error.message, { code, errno, ...details, cause: error })
+  return new ErrorClass(message, { code, errno, ...details, cause: error })
 }

@@ -22,6 +22,7 @@ import { seamsOf, type Seams } from './producer/seams.js'
 import { Sender } from './producer/sender.js'
 import type { SequenceGate } from './producer/sequence-gate.js'
 import { TransactionManager } from './producer/transaction-manager.js'
+import { unusable } from './producer/transaction-states.js'
 import { compressorFor, type Compressor } from './records/compression.js'
 import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata, TopicPartition } from './record.js'
 import type { ProducerMetrics } from './metrics.js'
@@ -227,6 +228,10 @@ export class Producer<K = Payload, V = Payload> {
    * Fails with SerializationError, RecordTooLargeError, TimeoutError (`maxBlockMs`, `deliveryTimeoutMs`),
    * BufferExhaustedError, ProducerClosedError, or what a broker answered. `mayHaveBeenWritten` tells whether the record
    * may be in the log all the same.
+   *
+   * With a `transactionalId` also with IllegalStateError (no transaction is open), TransactionAbortedError (its
+   * transaction failed or was aborted before it was sent) and ProducerFencedError (another producer has the
+   * `transactionalId` now). A record that fails, awaited or not, makes the commit fail.
    */
   send(record: ProducerRecord<K, V>): Promise<RecordMetadata>
   send(record: ProducerRecord<K, V>, callback: DeliveryCallback): void
@@ -260,6 +265,9 @@ export class Producer<K = Payload, V = Payload> {
    * Flushes, then disconnects; fails what is left after `timeoutMs` with ProducerClosedError (without `timeoutMs`,
    * nothing takes longer than `deliveryTimeoutMs`). 0 gives up at once. Resolves with the number of records that were
    * not delivered. Idempotent; a second call may shorten the time.
+   *
+   * With a `transactionalId` it waits for a commit that is under way and aborts a transaction that is open, which takes
+   * at most `maxBlockMs` more.
    */
   close(options: { readonly timeoutMs?: number | undefined } = {}): Promise<number> {
     this.#refusal ??= new ProducerClosedError('the producer is closed')
@@ -300,20 +308,24 @@ export class Producer<K = Payload, V = Payload> {
   /**
    * Commits a consumer group's offsets as part of the transaction: they hold if, and from when, the transaction is
    * committed (KIP-447). The consumer must not commit them itself (`enable.auto.commit` off). Rejects with an `abortable`
-   * error when the member is not in the group any more. An invalid offset or group is refused (code INVALID_ARGUMENT), and
-   * does the transaction no harm. Needs brokers of 0.11, and of 2.5 for more of the group than its id.
+   * error when the member is not in the group any more; the commit fails then, whether this call was awaited or not.
+   * Rejects with TimeoutError after `maxBlockMs`, but goes on: the commit waits for it, and fails if it fails. An invalid
+   * offset or group (code INVALID_ARGUMENT) and a call at the wrong time (IllegalStateError) are refused, and do the
+   * transaction no harm. Needs brokers of 0.11, and of 2.5 for more of the group than its id.
    */
-  async sendOffsetsToTransaction(
-    offsets: ConsumedOffsets,
-    groupMetadata: ConsumerGroupMetadata,
-  ): Promise<void> {
-    await this.#transactional('sendOffsetsToTransaction').sendOffsets(offsets, groupMetadata)
+  sendOffsetsToTransaction(offsets: ConsumedOffsets, groupMetadata: ConsumerGroupMetadata): Promise<void> {
+    try {
+      return this.#transactional('sendOffsetsToTransaction').sendOffsets(offsets, groupMetadata)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /**
    * Flushes, then makes all records and offsets of the transaction visible at once. Rejects with TransactionAbortedError,
-   * whose cause is the first error, where any of them failed: then call abortTransaction. Rejects with TimeoutError
-   * after `maxBlockMs`: it may have been committed, and only calling it again tells.
+   * whose cause is the first error, where any of them failed (with a ProducerFencedError that is `abortable` where that
+   * is one): then call abortTransaction. Rejects with TimeoutError after `maxBlockMs`: it may have been committed, and
+   * only calling it again tells, even after `close()`.
    */
   async commitTransaction(): Promise<void> {
     await this.#transactional('commitTransaction').commitTransaction()
@@ -328,15 +340,20 @@ export class Producer<K = Payload, V = Payload> {
   }
 
   /**
-   * Runs `fn` in a transaction of its own: commits when it has ended, and returns what it returned; aborts when it throws
-   * or any record failed, and rejects with that error. While it runs whatever this producer sends, through `tx` or not,
-   * belongs to the transaction, and a second one is an IllegalStateError. A commit that timed out is not aborted: it
-   * rejects with TimeoutError whose `mayHaveBeenWritten` is true, and `commitTransaction()` tells how it ended.
+   * Runs `fn` in a transaction of its own: commits when it has ended, and returns what it returned. Aborts when it
+   * throws, and rejects with that error; aborts when a record or an offset failed that `fn` did not await, and rejects
+   * with TransactionAbortedError whose cause is that one's error. While it runs whatever this producer sends, through
+   * `tx` or not, belongs to the transaction, and a second one is an IllegalStateError.
+   *
+   * `mayHaveBeenWritten` is true only when the transaction as a whole may be committed. (Where `fn` threw an error of a
+   * record that has it, the error is a copy without it, and the thrown one its cause.) That is so after a commit that
+   * timed out, which is not aborted: a TimeoutError, and `commitTransaction()` tells how it ended. After any other error
+   * the next transaction() may follow at once: it waits for what the last one left to do, for at most `maxBlockMs`
+   * (TimeoutError).
    */
   async transaction<T>(fn: (tx: Transaction<K, V>) => T | Promise<T>): Promise<T> {
     const manager = this.#transactional('transaction')
-    if (manager.state === 'UNINITIALIZED' || manager.state === 'INITIALIZING')
-      await manager.initTransactions()
+    await manager.ready()
     manager.beginTransaction()
     const tx = new Transaction<K, V>(this.#intake, this.#types, manager)
     let result: T
@@ -344,7 +361,9 @@ export class Producer<K = Payload, V = Payload> {
       result = await fn(tx)
     } catch (error) {
       tx.end()
-      throw await this.#abortAfter(error)
+      const told = await this.#abortAfter(error)
+      // Unless the function has asked for a commit itself, nothing that it sent is ever visible.
+      throw told instanceof KafkaError && !manager.mayBeCommitted ? withOutcome(told, false) : told
     }
     tx.end()
     try {
@@ -461,7 +480,7 @@ export class Producer<K = Payload, V = Payload> {
   #fail(error: KafkaError): void {
     if (this.#isFatal) return
     this.#isFatal = true
-    if (this.#closing === null) this.#refusal = error
+    if (this.#closing === null) this.#refusal = this.#transactions === null ? error : unusable(error)
     this.#transactions?.fatal(error)
     this.#config.logger.error('the producer is unusable', { error: error.message })
     this.#failAll((mayHaveBeenWritten) => withOutcome(error, mayHaveBeenWritten))
@@ -532,7 +551,8 @@ export class Producer<K = Payload, V = Payload> {
   }
 
   #transactional(call: string): TransactionManager {
-    this.#throwIfRefused()
+    // Whoever asks again for an outcome gets it, whatever became of the producer since.
+    if (this.#transactions?.pending !== call) this.#throwIfRefused()
     if (this.#transactions !== null) return this.#transactions
     throw new IllegalStateError(`${call}() needs a producer with a transactionalId`)
   }

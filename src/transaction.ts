@@ -35,14 +35,15 @@ export class Transaction<K = Payload, V = Payload> {
     return new TopicProducer(name, this.#intake, topicTypes(this.#types, options), this.#refusal)
   }
 
-  /** As the producer's `sendOffsetsToTransaction`. */
-  async sendOffsetsToTransaction(
-    offsets: ConsumedOffsets,
-    groupMetadata: ConsumerGroupMetadata,
-  ): Promise<void> {
-    const refusal = this.#refusal()
-    if (refusal !== null) throw refusal
-    await this.#manager.sendOffsets(offsets, groupMetadata)
+  /** As the producer's `sendOffsetsToTransaction`; it makes the commit fail when it fails, awaited or not. */
+  sendOffsetsToTransaction(offsets: ConsumedOffsets, groupMetadata: ConsumerGroupMetadata): Promise<void> {
+    try {
+      const refusal = this.#refusal()
+      if (refusal !== null) throw refusal
+      return this.#manager.sendOffsets(offsets, groupMetadata)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** Nothing more may be done with it. @internal */

@@ -62,7 +62,7 @@ export class Coordinator {
   #isClosed = false
   /** Ends what is being waited for. */
   readonly #waits = new Set<() => void>()
-  /** What the last attempt ended with, if not well. */
+  /** What the last attempt at what is asked now ended with, if not well. */
   lastError: KafkaError | null = null
 
   constructor(type: keyof typeof keyTypes, key: string, parts: CoordinatorParts) {
@@ -74,6 +74,7 @@ export class Coordinator {
   /** Rejects with an error that is `abortable` or `fatal` as the reaction says, or with what makes trying on useless. */
   async request<Req, Res>(api: Api<Req, Res>, question: Question<Req, Res>): Promise<Res> {
     const { maxVersion } = question
+    this.lastError = null
     for (let attempts = 0; ; attempts++) {
       this.#throwIfClosed()
       let error: KafkaError

@@ -16,8 +16,12 @@ export class OpenTransaction {
   needsNewEpoch = false
   /** A request for this transaction was not answered: it may arrive in the next one, if that has the same epoch. */
   isSomethingLost = false
+  /** All of it is settled and its end is under way: what fails from here on is no part of it. */
+  isEnding = false
   /** The coordinator was asked to commit, and has not refused. */
   mayBeCommitted = false
+  /** Its abort, once there is one: the application may ask for it, and close() as well. */
+  abort: Promise<void> | null = null
 
   /** False where the partition has records already. */
   add(queue: PartitionQueue): boolean {

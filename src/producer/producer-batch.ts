@@ -186,7 +186,7 @@ export class ProducerBatch {
       if (typeof waiter === 'function') callBack(waiter, null, metadata, observer)
       else deliveries[promised++] = metadata
     }
-    deliveries.length = promised
+    if (promised < deliveries.length) deliveries.length = promised
     this.#promises?.fulfil(deliveries as RecordMetadata[])
   }
 

@@ -120,6 +120,11 @@ export class RecordAccumulator {
     return topic
   }
 
+  /** Undefined for a topic that nobody has asked for by `topic` yet. */
+  knownTopic(name: string): TopicQueues | undefined {
+    return this.#topics.get(name)
+  }
+
   /**
    * Adds a record to the open batch of its partition, or to a new one; the caller then joins who waits for it to the
    * partition's newest batch. Returns the bytes it took, or 0 when there is no room within `bufferMemory`. Throws

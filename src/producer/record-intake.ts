@@ -5,7 +5,13 @@
  * Hot path: `send`, `#accept` and `#append` allocate nothing for a record; its promise is made by its batch.
  */
 import type { ResolvedConfig } from '../config.js'
-import { BufferExhaustedError, KafkaError, SerializationError, TimeoutError } from '../errors.js'
+import {
+  BufferExhaustedError,
+  IllegalStateError,
+  KafkaError,
+  SerializationError,
+  TimeoutError,
+} from '../errors.js'
 import type { Clock } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
 import { keyHash, partitionForKey, type Partitioner } from '../partitioner.js'
@@ -147,8 +153,8 @@ export class RecordIntake {
     // Of a record that somebody has to answer for before a batch does.
     let own: OwnPromise | null = null
     try {
-      assertRecord(given)
       if (refusal !== null) throw refusal
+      assertRecord(given)
       if (this.#interception !== null) {
         const changed = this.#interception.onSend(givenTopic, given)
         topicName = changed.topic
@@ -293,6 +299,8 @@ export class RecordIntake {
   }
 
   #topic(name: string): TopicQueues {
+    const known = this.#parts.accumulator.knownTopic(name)
+    if (known !== undefined) return (this.#lastTopic = known)
     if (typeof name !== 'string' || !/^[a-zA-Z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..') {
       throw brokerError(INVALID_TOPIC_EXCEPTION, `topic ${JSON.stringify(name)}`, {
         message:
@@ -528,8 +536,9 @@ function serialize(
   }
 }
 
+/** That another producer is closed or unusable, if a serializer needs one, is true of that one alone. */
 function serializerFailed(error: unknown, topic: string): KafkaError {
-  if (error instanceof KafkaError) return error
+  if (error instanceof KafkaError && !error.fatal && !(error instanceof IllegalStateError)) return error
   return new SerializationError(`a serializer for topic ${topic} failed: ${messageOf(error)}`, {
     cause: error,
   })

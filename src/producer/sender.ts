@@ -168,6 +168,7 @@ export class Sender {
 
   /** Settles a batch as failed before its answer is known, if there will be one at all. */
   #giveUp(batch: ProducerBatch, error: KafkaError): void {
+    if (batch.isDone) return // the callback of one of its records asks for this
     const { accumulator } = this.#parts
     accumulator.withdraw(batch)
     this.#settleFailed(batch, () => error)

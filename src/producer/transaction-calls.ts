@@ -61,6 +61,15 @@ export class TransactionCalls {
     this.#failure = failure
   }
 
+  /** Fulfilled when the pending call has ended, however it has; its outcome is still to be told to the application. */
+  async pendingEnd(): Promise<void> {
+    await this.#pending?.outcome.catch(() => {}) // whoever made the call has the error
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
   /** No call is legal any more. */
   close(): void {
     this.#isClosed = true
@@ -81,12 +90,17 @@ export class TransactionCalls {
     const told = (): void => {
       if (this.#pending === pending) this.#pending = null
     }
-    return this.inTime(call, outcome, told)
+    return this.inTime(call, outcome, this.#parts.lastError, told)
   }
 
   /** The outcome, or TimeoutError after maxBlockMs. `told` runs when the application gets the outcome. */
-  async inTime(call: TransactionCall, outcome: Promise<void>, told: () => void = () => {}): Promise<void> {
-    const { clock, config, lastError } = this.#parts
+  async inTime(
+    call: TransactionCall,
+    outcome: Promise<void>,
+    lastError: () => KafkaError | null,
+    told: () => void = () => {},
+  ): Promise<void> {
+    const { clock, config } = this.#parts
     const wait = { isLate: false }
     const late = (): TimeoutError => {
       wait.isLate = true

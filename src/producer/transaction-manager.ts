@@ -18,20 +18,24 @@ import {
   IllegalStateError,
   KafkaError,
   ProducerClosedError,
+  ProducerFencedError,
+  TimeoutError,
   TransactionAbortedError,
   withOutcome,
 } from '../errors.js'
 import type { Clock } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
+import { within } from '../network/within.js'
 import type { CoordinatorParts } from './coordinator.js'
 import { OpenTransaction } from './open-transaction.js'
 import type { PartitionQueue } from './partition-queue.js'
 import type { ProducerIdAndEpoch } from './partition-sequences.js'
 import type { ProducerBatch } from './producer-batch.js'
+import { markHandled } from './record-promises.js'
 import { SequenceGate } from './sequence-gate.js'
 import { TransactionCalls } from './transaction-calls.js'
 import { CLASSIC, TransactionRequests, type Asker } from './transaction-requests.js'
-import { transactionStates, type TransactionState } from './transaction-states.js'
+import { allowedIn, transactionStates, type TransactionCall } from './transaction-states.js'
 
 export interface TransactionManagerParts extends CoordinatorParts {
   readonly config: Pick<ResolvedConfig, 'maxBlockMs' | 'transactionTimeoutMs' | 'logger'>
@@ -65,8 +69,9 @@ export class TransactionManager extends SequenceGate {
     this.#calls = new TransactionCalls({ config, clock, lastError: () => this.lastError })
   }
 
-  get state(): TransactionState {
-    return this.#calls.state
+  /** The call whose outcome the application does not have yet. */
+  get pending(): TransactionCall | undefined {
+    return this.#calls.pending
   }
 
   // The application's calls
@@ -88,6 +93,21 @@ export class TransactionManager extends SequenceGate {
     })
   }
 
+  /** The coordinator was asked to commit the open transaction, or is about to be, and has not refused. */
+  get mayBeCommitted(): boolean {
+    return this.#calls.pending === 'commitTransaction' || this.#transaction.mayBeCommitted
+  }
+
+  /**
+   * There is a producer id, and the last transaction is over, unless the application has to be told how that ended: what
+   * became of an earlier initTransactions or abort is of no use to it.
+   */
+  async ready(): Promise<void> {
+    if (this.#calls.pending === 'abortTransaction') await this.abortTransaction()
+    if (this.#calls.pending === 'initTransactions' || this.#calls.state === 'UNINITIALIZED')
+      await this.initTransactions()
+  }
+
   beginTransaction(): void {
     this.#calls.assertLegal('beginTransaction')
     this.#calls.moveTo('IN_TRANSACTION')
@@ -98,11 +118,12 @@ export class TransactionManager extends SequenceGate {
     return this.#calls.state === 'IN_TRANSACTION' ? null : this.#calls.refusal('send')
   }
 
-  async sendOffsets(offsets: ConsumedOffsets, group: ConsumerGroupMetadata): Promise<void> {
+  /** Throws for what is refused. Nobody has to await the promise: what it is rejected with makes the commit fail. */
+  sendOffsets(offsets: ConsumedOffsets, group: ConsumerGroupMetadata): Promise<void> {
     this.#calls.assertLegal('sendOffsetsToTransaction')
     assertGroup(group)
     const topics = offsetsByTopic(offsets)
-    if (topics.length === 0) return
+    if (topics.length === 0) return Promise.resolve()
     const sent = this.#inTurn(async () => {
       if (!this.#isOpen) throw this.#calls.refusal('sendOffsetsToTransaction')
       try {
@@ -113,7 +134,10 @@ export class TransactionManager extends SequenceGate {
         throw this.#giveUp(error)
       }
     })
-    await this.#calls.inTime('sendOffsetsToTransaction', sent)
+    const lastError = (): KafkaError | null => this.#requests.lastErrorOf(group.groupId)
+    const told = this.#calls.inTime('sendOffsetsToTransaction', sent, lastError)
+    markHandled(told)
+    return told
   }
 
   commitTransaction(): Promise<void> {
@@ -122,28 +146,34 @@ export class TransactionManager extends SequenceGate {
       await this.#parts.flush()
       await this.#turn
       if (this.#calls.state !== 'COMMITTING_TRANSACTION') throw this.#calls.refusal('commitTransaction')
+      this.#transaction.isEnding = true
       await this.#inTurn(() => this.#end(true))
     })
   }
 
   abortTransaction(): Promise<void> {
-    return this.#calls.join('abortTransaction', async () => {
-      const why = 'the transaction was aborted before the record was sent'
-      this.#calls.moveTo('ABORTING_TRANSACTION', this.#calls.failure ?? new TransactionAbortedError(why))
-      await this.#dropUnsent()
-      await this.#parts.flush()
-      await this.#inTurn(() => this.#end(false))
-    })
+    return this.#calls.join('abortTransaction', () => this.#abort())
   }
 
-  /** Aborts a transaction that is open, and waits for an end that is under way; for at most maxBlockMs. */
+  /**
+   * Waits for an end that is under way, and aborts what is open then; for at most maxBlockMs in all. How a commit ended
+   * is still told to who asks for it again.
+   */
   async finish(): Promise<void> {
+    const { clock, config } = this.#parts
+    const { maxBlockMs, logger } = config
+    const end = async (): Promise<void> => {
+      if (this.#calls.pending === 'commitTransaction') await this.#calls.pendingEnd()
+      const { calls } = transactionStates[this.#calls.state]
+      if (calls.includes('abortTransaction') && !this.#calls.isClosed) await this.#abort()
+    }
+    const late = (): KafkaError => {
+      const why = this.lastError === null ? '' : `: ${this.lastError.message}`
+      return new TimeoutError(`it did not end within ${maxBlockMs} ms (maxBlockMs)${why}`)
+    }
     try {
-      if (this.#calls.pending === 'commitTransaction') await this.commitTransaction()
-      else if (transactionStates[this.#calls.state].calls.includes('abortTransaction'))
-        await this.abortTransaction()
+      await within(clock, clock.now() + maxBlockMs, end(), late)
     } catch (error) {
-      const { logger } = this.#parts.config
       logger.warn('the transaction could not be ended before the producer was closed', {
         error: String(error),
       })
@@ -208,13 +238,14 @@ export class TransactionManager extends SequenceGate {
     return true
   }
 
-  /** A record, or an offset, that belongs to the open transaction was given up: it can only be aborted. */
+  /**
+   * A record, or an offset, was given up: if it belongs to the open transaction, that can only be aborted. What was
+   * refused is no part of it, and fatal errors come here another way.
+   */
   failed(error: KafkaError): void {
-    if (!this.#isOpen || error.fatal || error instanceof IllegalStateError) return
-    const why = `the transaction must be aborted: ${error.message}`
-    this.#calls.moveTo('ABORTABLE_ERROR', new TransactionAbortedError(why, { cause: error }))
-    if (error.code === 'UNKNOWN_PRODUCER_ID') this.#transaction.needsNewEpoch = true
-    void this.#dropUnsent()
+    if (!this.#isOpen || this.#transaction.isEnding || error.fatal || error instanceof IllegalStateError)
+      return
+    this.#mustAbort(error)
   }
 
   /** Nothing can be done any more, neither in this transaction nor in another. */
@@ -226,6 +257,31 @@ export class TransactionManager extends SequenceGate {
     )
     this.#calls.moveTo('FATAL_ERROR', fatal)
     return fatal
+  }
+
+  #mustAbort(error: KafkaError): void {
+    const why = `the transaction must be aborted (${allowedIn('ABORTABLE_ERROR')}): ${error.message}`
+    const { code, errno } = error
+    const failure =
+      error instanceof ProducerFencedError
+        ? new ProducerFencedError(why, { code, errno, fatal: false, abortable: true, cause: error })
+        : new TransactionAbortedError(why, { cause: error })
+    this.#calls.moveTo('ABORTABLE_ERROR', failure)
+    if (code === 'UNKNOWN_PRODUCER_ID') this.#transaction.needsNewEpoch = true
+    void this.#dropUnsent()
+  }
+
+  /** The one abort of the transaction, whoever wants it. */
+  #abort(): Promise<void> {
+    const run = async (): Promise<void> => {
+      const why = 'the transaction was aborted before the record was sent'
+      this.#calls.moveTo('ABORTING_TRANSACTION', this.#calls.failure ?? new TransactionAbortedError(why))
+      await this.#dropUnsent()
+      await this.#parts.flush()
+      await this.#inTurn(() => this.#end(false))
+    }
+    this.#transaction.abort ??= run()
+    return this.#transaction.abort
   }
 
   // Requests
@@ -254,12 +310,15 @@ export class TransactionManager extends SequenceGate {
   /** Tells the coordinator, if it has anything to end, and is ready for the next transaction. */
   async #end(committed: boolean): Promise<void> {
     const { identity } = this
+    let isCommitted = false
     this.#calls.throwIfFatal()
     try {
       if (identity === null) throw new IllegalStateError('there is no producer id')
       if (this.#transaction.hasLooseEnds) this.#transaction.needsNewEpoch = true
-      if (this.#transaction.isBegun === 'yes') await this.#endTxn(committed)
-      else if (this.#transaction.isBegun === 'perhaps') await this.#abortIfBegun()
+      if (this.#transaction.isBegun === 'yes') {
+        await this.#endTxn(committed)
+        isCommitted = committed
+      } else if (this.#transaction.isBegun === 'perhaps') await this.#abortIfBegun()
       const wasV2 = this.#isV2
       this.#isV2 = this.#isV2InForce()
       const isRaised = this.identity !== identity
@@ -268,7 +327,10 @@ export class TransactionManager extends SequenceGate {
       else if (this.#transaction.isSomethingLost && !isRaised)
         this.identity = await this.#requests.raiseEpochIfPossible(this.identity!)
     } catch (error) {
-      throw this.#endFailed(error, committed)
+      if (!isCommitted) throw this.#endFailed(error, committed)
+      // It is committed, whatever becomes of the producer.
+      if (!(error instanceof ProducerClosedError)) this.#endWith(error)
+      return
     }
     this.#calls.throwIfFatal()
     this.#transaction = new OpenTransaction()
@@ -299,7 +361,7 @@ export class TransactionManager extends SequenceGate {
     if (error instanceof ProducerClosedError) return withOutcome(error, mayBeCommitted)
     if (!(error instanceof KafkaError) || !error.abortable || !committed)
       return withOutcome(this.#endWith(error), mayBeCommitted)
-    this.failed(error)
+    this.#mustAbort(error)
     return withOutcome(this.#calls.refusal('commitTransaction'), mayBeCommitted)
   }
 

@@ -3,7 +3,7 @@
  * what the answers mean. When which is due, one at a time, and what follows is the transaction manager's part.
  */
 import type { offsetsByTopic, ConsumerGroupMetadata } from '../consumer-offsets.js'
-import { UnsupportedVersionError, type KafkaError } from '../errors.js'
+import { ProtocolError, UnsupportedVersionError, type KafkaError } from '../errors.js'
 import {
   AddOffsetsToTxn,
   AddPartitionsToTxn,
@@ -60,6 +60,11 @@ export class TransactionRequests {
   /** What the last attempt at the transactional id's coordinator ended with, if not well. */
   get lastError(): KafkaError | null {
     return this.#coordinator.lastError
+  }
+
+  /** The same for what is asked about a group's offsets, of either coordinator. */
+  lastErrorOf(groupId: string): KafkaError | null {
+    return this.lastError ?? this.#groups.get(groupId)?.lastError ?? null
   }
 
   /** Ends every request that is under way. */
@@ -124,15 +129,21 @@ export class TransactionRequests {
         v3AndBelowProducerEpoch: producerEpoch,
         v3AndBelowTopics,
       }),
-      verdict: ({ resultsByTopicV3AndBelow }) =>
-        worst(
-          resultsByTopicV3AndBelow.flatMap(({ name, resultsByPartition }) =>
-            resultsByPartition.map(({ partitionIndex, partitionErrorCode }) => ({
-              ...verdict(addPartitionsToTxnReactions, partitionErrorCode),
-              of: `${name}-${partitionIndex}`,
-            })),
-          ),
-        ),
+      verdict: ({ resultsByTopicV3AndBelow }) => {
+        const verdicts = resultsByTopicV3AndBelow.flatMap(({ name, resultsByPartition }) =>
+          resultsByPartition.map(({ partitionIndex, partitionErrorCode }) => ({
+            ...verdict(addPartitionsToTxnReactions, partitionErrorCode),
+            of: `${name}-${partitionIndex}`,
+          })),
+        )
+        const mentioned = new Set(verdicts.map((one) => one.of))
+        const asked = partitions.map(({ topic, partition }) => `${topic}-${partition}`)
+        return unlessMissing(
+          AddPartitionsToTxn.name,
+          worst(verdicts),
+          asked.filter((one) => !mentioned.has(one)),
+        )
+      },
       isWanted,
       onLost,
     })
@@ -173,7 +184,10 @@ export class TransactionRequests {
             partitions: partitions.filter(({ partitionIndex }) => !done.has(`${name}-${partitionIndex}`)),
           }))
           .filter(({ partitions }) => partitions.length > 0)
-        return worst(verdicts)
+        const missing = left.flatMap(({ name, partitions }) =>
+          partitions.map(({ partitionIndex }) => `${name}-${partitionIndex}`),
+        )
+        return unlessMissing(TxnOffsetCommit.name, worst(verdicts), missing)
       },
       isWanted,
       onLost,
@@ -231,11 +245,19 @@ function isRefusal({ reaction, errorCode }: Verdict): boolean {
 
 const bySeverity: readonly CoordinatorReaction[] = ['fatal', 'abortable', 'find', 'retry', 'success']
 
-/** Of several answers in one, the one that decides. An answer about nothing decides nothing. */
+/** Of several answers in one, the one that decides. */
 function worst(verdicts: readonly Verdict[]): Verdict {
   let decisive: Verdict = { reaction: 'success', errorCode: 0 }
   for (const one of verdicts) {
     if (bySeverity.indexOf(one.reaction) < bySeverity.indexOf(decisive.reaction)) decisive = one
   }
   return decisive
+}
+
+/** What an answer says nothing of has not been done; it is worth asking again. */
+function unlessMissing(api: string, said: Verdict, missing: readonly string[]): Verdict {
+  if (said.reaction !== 'success' || missing.length === 0) return said
+  throw new ProtocolError(`a broker answered ${api} without a word on ${missing.join(', ')}`, {
+    retriable: true,
+  })
 }

@@ -1,5 +1,5 @@
 /** The states of a transactional producer: what may be called in each, and which may follow which. */
-import { IllegalStateError } from '../errors.js'
+import { explained, IllegalStateError, type KafkaError } from '../errors.js'
 
 export type TransactionState =
   /** There is no producer id. */
@@ -50,6 +50,16 @@ export function mayFollow(from: TransactionState, to: TransactionState): boolean
 
 /** The error for a call that is not legal in a state. */
 export function illegalCall(call: TransactionCall, state: TransactionState): IllegalStateError {
+  return new IllegalStateError(`${call}() is not legal in ${allowedIn(state)}`)
+}
+
+/** The error for every call to a producer that is unusable because of this one. */
+export function unusable(failure: KafkaError): KafkaError {
+  return explained(failure, `${failure.message} (${allowedIn('FATAL_ERROR')})`)
+}
+
+/** A state, and what may be called in it. */
+export function allowedIn(state: TransactionState): string {
   const allowed = [...transactionStates[state].calls.map((name) => `${name}()`), 'close()'].join(', ')
-  return new IllegalStateError(`${call}() is not legal in state ${state}; allowed: ${allowed}`)
+  return `state ${state}; allowed: ${allowed}`
 }

@@ -236,6 +236,7 @@ export const txnOffsetCommitReactions: Table<CoordinatorReaction> = {
   STALE_MEMBER_EPOCH: 'abortable',
   GROUP_AUTHORIZATION_FAILED: 'abortable',
   // The Java client is unusable after these; they say no more than that these offsets cannot be committed.
+  REBALANCE_IN_PROGRESS: 'abortable',
   TOPIC_AUTHORIZATION_FAILED: 'abortable',
   OFFSET_METADATA_TOO_LARGE: 'abortable',
   INVALID_COMMIT_OFFSET_SIZE: 'abortable',

@@ -114,14 +114,14 @@ export class RecordBatchBuilder {
       buffer = Buffer.allocUnsafe(size)
       buffer.set(compressed.bytes, BATCH_HEADER_SIZE)
     }
-    buffer.fill(0, 0, 8) // the broker assigns the base offset
+    writeInt64(buffer, 0, 0) // the broker assigns the base offset
     buffer.writeInt32BE(size - 12, 8)
     buffer.writeInt32BE(-1, 12) // partitionLeaderEpoch: the broker's to fill in
     buffer[16] = 2
     buffer.writeInt16BE((compressed?.codecId ?? 0) | (isTransactional ? TRANSACTIONAL : 0), ATTRIBUTES_OFFSET)
     buffer.writeInt32BE(this.recordCount - 1, 23)
-    buffer.writeBigInt64BE(BigInt(this.#baseTimestamp), 27)
-    buffer.writeBigInt64BE(BigInt(this.#maxTimestamp), 35)
+    writeInt64(buffer, 27, this.#baseTimestamp)
+    writeInt64(buffer, 35, this.#maxTimestamp)
     buffer.writeBigInt64BE(state.producerId, 43)
     buffer.writeInt16BE(state.producerEpoch, 51)
     buffer.writeInt32BE(state.baseSequence, 53)
@@ -209,6 +209,12 @@ export class RecordCursor {
     }
     return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
   }
+}
+
+/** Of a number from 0 to 2^53 - 1; without the four BigInts that writeBigInt64BE makes of one. */
+function writeInt64(buffer: Buffer, at: number, value: number): void {
+  buffer.writeUInt32BE(Math.floor(value / 2 ** 32), at)
+  buffer.writeUInt32BE(value >>> 0, at + 4)
 }
 
 /** An upper bound of what one record takes in a batch of its own, the batch's header included. */

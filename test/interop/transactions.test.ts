@@ -373,7 +373,8 @@ for (const { kind, options, afterTimeout } of versions) {
       expect(error).toBeInstanceOf(ProducerFencedError)
       expect(error.message).toContain('transactionTimeoutMs')
       const commit = await refusal(producer.commitTransaction())
-      expect(commit).toBeInstanceOf(TransactionAbortedError)
+      expect(commit).toBeInstanceOf(ProducerFencedError)
+      expect(commit).toMatchObject({ abortable: true, fatal: false, cause: error })
       expect(commit.message).toContain('transactionTimeoutMs')
       const visible = ['in time', ...(await afterTimeout(producer, topic))]
       await producer.close()

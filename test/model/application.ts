@@ -37,6 +37,8 @@ export type CallName = 'init' | 'commit' | 'abort' | 'transaction'
 
 export interface Call extends Outcome {
   readonly name: CallName
+  /** What the function of `transaction()` threw; null where it did not. */
+  thrown: unknown
 }
 
 /** From a `beginTransaction` that succeeded to the next one. */
@@ -80,6 +82,8 @@ export class Application {
   readonly #parts: ApplicationParts
   #current = this.outside
   #isReady = false
+  /** Since all was well last, nothing but `transaction()` was called, which needs no help then. */
+  #isByFunction = true
   #queue = Promise.resolve()
   /** Things to do that are not done. */
   busy = 0
@@ -105,9 +109,10 @@ export class Application {
   prove(): void {
     this.#enqueue(async () => {
       for (let attempt = 0; attempt < ATTEMPTS && !this.isOver; attempt++) {
-        await this.#settle()
+        const isFunction = this.#isByFunction
+        if (!isFunction) await this.#settle()
         const before = this.transactions.length
-        await this.#perform({ work: [oneRecord], end: 'commit', isFunction: false })
+        await this.#perform({ work: [oneRecord], end: 'commit', isFunction })
         if (this.transactions.length > before && isCommitted(this.#current)) return
         await this.#pause(PAUSE_MS)
       }
@@ -122,6 +127,7 @@ export class Application {
 
   /** A call right now, whatever is going on. */
   stray(call: StrayCall): void {
+    this.#isByFunction = false
     switch (call) {
       case 'init':
         void this.#init()
@@ -162,12 +168,13 @@ export class Application {
   async #perform(plan: TransactionPlan): Promise<void> {
     if (this.isOver) return
     if (plan.isFunction) return this.#performFunction(plan)
+    this.#isByFunction = false
     if (!this.#isReady) await this.#initialize()
     if (!this.#begin()) {
       await this.#settle()
       if (!this.#begin()) return
     }
-    await this.#work(plan.work)
+    await this.#work(plan.work, false)
     if (plan.end === 'commit') await this.#commitOrAbort()
     else if (plan.end === 'abort') await this.#repeat(() => this.#abort())
   }
@@ -181,26 +188,39 @@ export class Application {
 
   async #performFunction({ work, end }: TransactionPlan): Promise<void> {
     let mine = null as ModelTransaction | null
-    const call = this.#watch(
+    let thrown: unknown = null
+    const error = await this.#watch(
       'transaction',
       () => mine,
       async () => {
         await this.producer.transaction(async () => {
           this.#isReady = true
           mine = this.#current = this.#newTransaction()
-          await this.#work(work)
-          // The one that is open now, where somebody else has ended the first and begun another.
-          mine = this.#current
-          if (end === 'commit') return
-          throw new Thrown()
+          try {
+            await this.#work(work, true)
+            if (end !== 'commit') throw new Thrown()
+          } catch (wanted) {
+            thrown = wanted
+            throw wanted
+          } finally {
+            // The one that is open now, where somebody else has ended the first and begun another.
+            mine = this.#current
+          }
         })
       },
+      () => thrown,
     )
-    const error = await call
-    if (error !== null && !(error instanceof Thrown)) await this.#settle()
+    if (error === null) this.#isByFunction = true
+    else if (isIllegal(error)) {
+      if (this.#isByFunction && !this.isOver)
+        this.#parts.problem(`${this.name}: transaction() is stuck: ${(error as Error).message}`)
+      await this.#settle()
+    } else if (thrown === null && error instanceof TimeoutError && error.mayHaveBeenWritten)
+      await this.#settle()
   }
 
-  async #work(work: readonly Work[]): Promise<void> {
+  /** `throws`: with the error of a record that it awaits. */
+  async #work(work: readonly Work[], throws: boolean): Promise<void> {
     for (const one of work) {
       if (this.isOver) return
       switch (one.do) {
@@ -209,7 +229,9 @@ export class Application {
           break
         case 'send': {
           const sent = Promise.all(Array.from({ length: one.count }, () => this.#send(one)))
-          if (one.isAwaited) await sent
+          if (!one.isAwaited) break
+          const failed = (await sent).find((error) => error !== null)
+          if (throws && failed !== undefined) throw failed
           break
         }
         case 'offsets': {
@@ -241,10 +263,10 @@ export class Application {
     return error
   }
 
-  /** A call that timed out is called again. */
+  /** A call that timed out is called again, also when the producer can do nothing more: the outcome may be known. */
   async #repeat(call: () => Promise<unknown>): Promise<unknown> {
     let error: unknown
-    for (let attempt = 0; attempt < ATTEMPTS && !this.isOver; attempt++) {
+    for (let attempt = 0; attempt < ATTEMPTS && (attempt > 0 || !this.isOver); attempt++) {
       error = await call()
       if (!(error instanceof TimeoutError)) break
     }
@@ -301,8 +323,9 @@ export class Application {
     name: CallName,
     transaction: () => ModelTransaction | null,
     start: () => Promise<unknown>,
+    thrown: () => unknown = () => null,
   ): Promise<unknown> {
-    const call: Call = { name, calledAt: this.#parts.time.now, endedAt: -1, error: null }
+    const call: Call = { name, calledAt: this.#parts.time.now, endedAt: -1, error: null, thrown: null }
     this.calls.push(call)
     if (name !== 'transaction') transaction()?.calls.push(call)
     try {
@@ -311,16 +334,18 @@ export class Application {
       call.error = error
     }
     call.endedAt = this.#parts.time.now
+    call.thrown = thrown()
     if (name === 'transaction') transaction()?.calls.push(call)
     return call.error
   }
 
+  /** Resolves with the record's error, or null. */
   async #send({
     topic: index,
     partition,
     bytes,
     serializerMs,
-  }: Extract<Work, { do: 'send' }>): Promise<void> {
+  }: Extract<Work, { do: 'send' }>): Promise<unknown> {
     const { time, world } = this.#parts
     const number = this.#parts.nextNumber()
     const topic = world.topicName(index)
@@ -349,6 +374,7 @@ export class Application {
     }
     one.settlements++
     one.endedAt = time.now
+    return one.error
   }
 
   readonly #slowly = async ({ text, ms }: SlowValue): Promise<string> => {
@@ -410,6 +436,6 @@ export function isCommitted({ calls }: ModelTransaction): boolean {
 }
 
 /** Not an abort, nor `transaction()` with a function that threw. */
-export function mayCommit({ name, error }: Call): boolean {
-  return name !== 'abort' && !(error instanceof Thrown)
+export function mayCommit({ name, thrown }: Call): boolean {
+  return name !== 'abort' && thrown === null
 }

@@ -35,17 +35,16 @@ function knowledgeOf(transaction: ModelTransaction): Knowledge {
   if (isAborted(transaction)) return 'not committed'
   const commits = transaction.calls.filter((call) => mayCommit(call) && !isIllegal(call.error))
   const told = commits.toSorted((a, b) => endOf(a) - endOf(b))
-  // Once the producer is unusable, it says no more than that.
-  while (told.length > 1 && isUnusable(told.at(-1)!)) told.pop()
-  const last = told.at(-1)
-  if (last === undefined) return 'not committed'
-  const { endedAt, error } = last
+  // Whoever is told to ask again gets the outcome; what is asked after that is no question about this commit any more.
+  const outcome = told.find((call) => !isLate(call)) ?? told.at(-1)
+  if (outcome === undefined) return 'not committed'
+  const { endedAt, error } = outcome
   const isOpen = endedAt === -1 || (error instanceof KafkaError && error.mayHaveBeenWritten)
   return isOpen ? 'open' : 'not committed'
 }
 
-function isUnusable({ error }: Call): boolean {
-  return error instanceof KafkaError && error.fatal && !error.mayHaveBeenWritten
+function isLate({ error }: Call): boolean {
+  return error instanceof TimeoutError && error.mayHaveBeenWritten
 }
 
 function isAborted({ calls }: ModelTransaction): boolean {
@@ -149,6 +148,12 @@ function* settlement({ applications, schedule, successors }: TransactionRun): Ge
       else if (what !== 'transaction' && endedAt - calledAt > block)
         yield `${name}: ${what} of ${calledAt} ended after ${endedAt - calledAt} ms: ${String(error)}`
       yield* oddities(name, error)
+    }
+    for (const { calls: own } of all) {
+      if (own.some((call) => call.name === 'commit')) continue
+      for (const { thrown, error } of own)
+        if (thrown !== null && error instanceof KafkaError && error.mayHaveBeenWritten)
+          yield `${name}: transaction() was never asked to commit, and says that it may be: ${String(error)}`
     }
     for (const { sends, offsets } of all) {
       for (const { number, calledAt, endedAt, error, settlements } of sends) {

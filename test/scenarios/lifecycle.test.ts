@@ -253,3 +253,18 @@ test('after a fatal error every call fails at once with the cause, and close is 
   await orders.flush()
   expect(await orders.close()).toBe(0)
 })
+
+test('close() within a delivery callback settles each record once', async () => {
+  const { log, producer } = await arena()
+  const orders = producer({ lingerMs: 5 })
+  const ended: unknown[] = []
+  let closed: Promise<number> | undefined
+  orders.send({ topic: 'orders', value: 'a' }, (error) => {
+    ended.push(error)
+    closed = orders.close({ timeoutMs: 0 })
+  })
+  ended.push((await orders.send({ topic: 'orders', value: 'b' })).offset)
+  expect(await closed).toBe(0)
+  expect(ended).toEqual([null, 1n])
+  expect(log.filter((line) => line.startsWith('error'))).toEqual([])
+})

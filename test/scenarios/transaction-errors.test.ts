@@ -45,6 +45,19 @@ function told(code: string | number, flags: { fatal: boolean; abortable: boolean
   return { code: isFenced ? 'PRODUCER_FENCED' : name, errno: errnoOf(code), ...flags }
 }
 
+/** What every call ends with once the producer is unusable: the same class of error again. */
+function because(error: KafkaError): object {
+  const { name, code, errno } = error
+  return {
+    name,
+    code,
+    errno,
+    fatal: true,
+    message: `${error.message} (state FATAL_ERROR; allowed: close())`,
+    cause: error,
+  }
+}
+
 async function stage(transactionVersion: TransactionVersion): Promise<{
   cluster: TestCluster
   orders: Producer
@@ -128,9 +141,9 @@ describe.each(cases)('$api, transactions v$version', ({ api, table, version, ask
     const error = await failure(ask(set))
     expect(error).toMatchObject(told(code, { fatal: true, abortable: false }))
     expect(fatal).toHaveLength(1)
-    expect(await failure(orders.commitTransaction())).toBe(fatal[0])
-    expect(await failure(orders.abortTransaction())).toBe(fatal[0])
-    expect(await failure(set.send('next'))).toBe(fatal[0])
+    expect(await failure(orders.commitTransaction())).toMatchObject(because(fatal[0]!))
+    expect(await failure(orders.abortTransaction())).toMatchObject(because(fatal[0]!))
+    expect(await failure(set.send('next'))).toMatchObject(because(fatal[0]!))
     expect(committed(cluster)).toEqual([])
   })
 })
@@ -194,7 +207,7 @@ describe.each([1, 2] as const)('EndTxn, transactions v%i', (version) => {
     })
     expect(fatal).toHaveLength(1)
     expect(fatal[0]).toMatchObject(told(code, { fatal: true, abortable: false }))
-    expect(await failure(send('b'))).toBe(fatal[0])
+    expect(await failure(send('b'))).toMatchObject(because(fatal[0]!))
     expect(committed(cluster)).toEqual([])
   })
 })
@@ -227,11 +240,11 @@ describe('InitProducerId with a transactional id', () => {
   test.each(rows.filter(([, reaction]) => reaction === 'fatal'))('%s: fatal', async (code) => {
     const { cluster, fatal, orders, send } = await stage(2)
     cluster.fail({ api: 'InitProducerId' }, { error: code })
-    const error = await failure(orders.initTransactions())
+    const error = await failure<KafkaError>(orders.initTransactions())
     expect(error).toMatchObject(told(code, { fatal: true, abortable: false }))
     expect(error.message).toContain('transactional id checkout')
     expect(fatal).toEqual([error])
-    expect(await failure(send('a'))).toBe(error)
+    expect(await failure(send('a'))).toMatchObject(because(error))
     expect(requests(cluster, 'InitProducerId')).toHaveLength(1)
   })
 })

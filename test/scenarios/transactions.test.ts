@@ -2,14 +2,23 @@
  * Transactions as an application sees them, in both protocols: what is visible afterwards, what may be called when, and
  * what becomes of the rest when something fails.
  */
-import { describe, expect, test } from 'vitest'
-import type { KafkaError, Producer, RecordMetadata, Transaction } from '../../src/index.js'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import {
+  ProducerClosedError,
+  ProducerFencedError,
+  type KafkaError,
+  type Producer,
+  type RecordMetadata,
+  type Transaction,
+} from '../../src/index.js'
 import { transactionStates } from '../../src/producer/transaction-states.js'
 import type { TestCluster, TransactionVersion } from '../../src/testing/index.js'
 import { arena, failure, frozenArena, requests, turnsUntil, type Arena, type FrozenArena } from './arena.js'
 
 const topics = { orders: { partitions: 3 }, audit: { partitions: 1 } }
 const transactional = { transactionalId: 'checkout' }
+/** So that seconds are no thousands of attempts. */
+const slow = { retryBackoffMs: 100, retryBackoffMaxMs: 100 }
 
 const protocols: readonly (readonly [string, TransactionVersion])[] = [
   ['classic transactions', 1],
@@ -175,7 +184,7 @@ describe.each(protocols)('%s', (_, transactionVersion) => {
       fatal: true,
     })
     expect(fatal).toHaveLength(1)
-    expect(await failure(send(first, 0, 'x'))).toBe(fatal[0])
+    expect(await failure(send(first, 0, 'x'))).toMatchObject({ name: 'ProducerFencedError', cause: fatal[0] })
     expect(committed(stage.cluster)).toEqual(['second'])
   })
 
@@ -444,6 +453,175 @@ describe.each(protocols)('%s', (_, transactionVersion) => {
     expect(fatal).toHaveLength(1)
   })
 
+  test('a record that is no record does a commit under way no harm', async () => {
+    const stage = await frozen()
+    const orders = await ready(stage)
+    orders.beginTransaction()
+    await send(orders, 0, 'a')
+    stage.cluster.fail({ api: 'EndTxn' }, { delayMs: 1000 })
+    const done = orders.commitTransaction()
+    await turnsUntil(() => requests(stage.cluster, 'EndTxn').length === 1)
+    expect(await failure(orders.send(undefined as never))).toMatchObject({ name: 'IllegalStateError' })
+    await stage.clock.advance(1000)
+    await done
+    expect(committed(stage.cluster)).toEqual(['a'])
+  })
+
+  test.each([
+    ['is closed', new ProducerClosedError('another one')],
+    ['is unusable', new ProducerFencedError('another one')],
+  ])('a serializer whose own producer %s makes the commit fail', async (_what, thrown) => {
+    const stage = await set()
+    const orders = await ready(stage)
+    for (const valueSerializer of [
+      () => {
+        throw thrown
+      },
+      () => Promise.reject(thrown),
+    ]) {
+      orders.beginTransaction()
+      void send(orders, 0, 'a')
+      const lost = failure<KafkaError>(orders.topic('orders', { valueSerializer }).send({ value: 'b' }))
+      const error = await failure<KafkaError>(orders.commitTransaction())
+      expect(error).toMatchObject({ name: 'TransactionAbortedError', cause: await lost })
+      expect(await lost).toMatchObject({ name: 'SerializationError', fatal: false, cause: thrown })
+      await orders.abortTransaction()
+    }
+    expect(committed(stage.cluster)).toEqual([])
+  })
+
+  test('every pending record of a fenced producer fails with ProducerFencedError', async () => {
+    const stage = await frozen()
+    const first = await ready(stage, { batchSize: 1, maxInFlightRequestsPerConnection: 1 })
+    first.beginTransaction()
+    await send(first, 0, 'a')
+    const second = ready(stage)
+    await stage.clock.advance(1000)
+    await second
+    stage.cluster.fail({ api: 'Produce' }, { delayMs: 1000 })
+    const never = first.topic('orders', { valueSerializer: () => new Promise<string>(() => {}) })
+    const lost = [send(first, 0, 'on its way'), send(first, 0, 'queued'), never.send({ value: 'waiting' })]
+    const errors = lost.map((sent) => failure<KafkaError>(sent))
+    await turnsUntil(() => requests(stage.cluster, 'Produce').length === 2)
+    await stage.clock.advance(1000)
+    for (const error of await Promise.all(errors))
+      expect(error).toMatchObject({ name: 'ProducerFencedError', abortable: true, fatal: false })
+    expect(await failure(first.commitTransaction())).toMatchObject({
+      name: 'ProducerFencedError',
+      abortable: true,
+      cause: await errors[0],
+    })
+    expect(await failure(first.abortTransaction())).toMatchObject({
+      name: 'ProducerFencedError',
+      fatal: true,
+    })
+  })
+
+  describe('an outcome that is asked for again', () => {
+    const late = async (stage: FrozenArena, orders: Producer): Promise<void> => {
+      orders.beginTransaction()
+      await send(orders, 0, 'a')
+      const first = failure<KafkaError>(orders.commitTransaction())
+      await stage.clock.advance(5000)
+      expect(await first).toMatchObject({ name: 'TimeoutError', mayHaveBeenWritten: true })
+    }
+
+    test('is open when the producer was fenced meanwhile', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage, { maxBlockMs: 5000, requestTimeoutMs: 8000 })
+      stage.cluster.fail({ api: 'EndTxn' }, 'drop-answer')
+      stage.cluster.fail({ api: 'EndTxn', nth: 2 }, { error: 'PRODUCER_FENCED' })
+      await late(stage, orders)
+      await stage.clock.advance(10_000)
+      expect(await failure(orders.commitTransaction())).toMatchObject({
+        name: 'ProducerFencedError',
+        mayHaveBeenWritten: true,
+      })
+      expect(await failure(orders.commitTransaction())).toMatchObject({ mayHaveBeenWritten: false })
+      expect(committed(stage.cluster)).toEqual(['a'])
+    })
+
+    test('is told after close() as well', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage, { maxBlockMs: 5000 })
+      stage.cluster.fail({ api: 'EndTxn' }, { delayMs: 7000 })
+      await late(stage, orders)
+      const closed = orders.close()
+      await stage.clock.advance(3000)
+      await closed
+      await orders.commitTransaction()
+      expect(await failure(orders.commitTransaction())).toMatchObject({ name: 'ProducerClosedError' })
+    })
+
+    test('is open after close() that did not wait for it', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage, { maxBlockMs: 5000 })
+      stage.cluster.fail({ api: 'EndTxn' }, 'drop-answer')
+      await late(stage, orders)
+      const closed = orders.close({ timeoutMs: 0 })
+      await stage.clock.advance(1)
+      await closed
+      expect(await failure(orders.commitTransaction())).toMatchObject({
+        name: 'ProducerClosedError',
+        mayHaveBeenWritten: true,
+      })
+    })
+  })
+
+  describe('close() while a commit fails aborts the transaction', () => {
+    test('of commitTransaction()', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage)
+      orders.beginTransaction()
+      await send(orders, 0, 'a')
+      stage.cluster.fail({ api: 'EndTxn' }, { error: 'TRANSACTION_ABORTABLE' })
+      const done = failure(orders.commitTransaction())
+      const closed = orders.close()
+      await stage.clock.advance(100)
+      await closed
+      expect(await done).toMatchObject({ name: 'TransactionAbortedError' })
+      expect(stage.cluster.describeLog('orders', 0).markers.map(({ type }) => type)).toEqual(['ABORT'])
+    })
+
+    test('of transaction(fn)', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage)
+      stage.cluster.fail({ api: 'EndTxn' }, { error: 'TRANSACTION_ABORTABLE' })
+      let closed: Promise<number> | undefined
+      const done = failure(
+        orders.transaction((tx) => {
+          void send(tx, 0, 'a')
+          closed = orders.close()
+        }),
+      )
+      await stage.clock.advance(100)
+      await closed
+      expect(await done).toMatchObject({ name: 'TransactionAbortedError' })
+      expect(stage.cluster.describeLog('orders', 0).markers.map(({ type }) => type)).toEqual(['ABORT'])
+    })
+
+    test('whose TimeoutError the application has already', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage, { ...slow, maxBlockMs: 5000 })
+      orders.beginTransaction()
+      await send(orders, 0, 'a')
+      const undo = stage.cluster.fail(
+        { api: 'EndTxn', times: Infinity },
+        { error: 'COORDINATOR_LOAD_IN_PROGRESS' },
+      )
+      const late = failure(orders.commitTransaction())
+      await stage.clock.advance(5000)
+      expect(await late).toMatchObject({ name: 'TimeoutError' })
+      undo()
+      stage.cluster.fail({ api: 'EndTxn' }, { error: 'TRANSACTION_ABORTABLE' })
+      const closed = orders.close()
+      await stage.clock.advance(100)
+      await closed
+      expect(stage.cluster.describeLog('orders', 0).markers.map(({ type }) => type)).toEqual(['ABORT'])
+      expect(await failure(orders.commitTransaction())).toMatchObject({ name: 'TransactionAbortedError' })
+    })
+  })
+
   describe('offsets of a consumer group', () => {
     const offsets = [
       { topic: 'orders', partition: 0, offset: 41n },
@@ -504,6 +682,14 @@ describe.each(protocols)('%s', (_, transactionVersion) => {
         [[{ topic: 'orders', partition: -1, offset: 1 }], group, /partition of topic orders/],
         [[{ topic: '', partition: 0, offset: 1 }], group, /topic must be/],
         [undefined, group, /offsets must be an iterable/],
+        [[{ topic: 'orders', partition: 0, offset: 1, leaderEpoch: 1.5 }], group, /leaderEpoch of orders-0/],
+        [[{ topic: 'orders', partition: 0, offset: 1, leaderEpoch: 2 ** 31 }], group, /leaderEpoch/],
+        [[{ topic: 'orders', partition: 0, offset: 1, metadata: 7 }], group, /metadata of orders-0/],
+        [[null], group, /each of the offsets .*not null/],
+        [offsets, { groupId: 'readers', generationId: '4', memberId: 'm' }, /groupMetadata.generationId/],
+        [offsets, { groupId: 'readers', generationId: 1.5, memberId: 'm' }, /groupMetadata.generationId/],
+        [offsets, { groupId: 'readers', memberId: 7 }, /groupMetadata.memberId/],
+        [offsets, { groupId: 'readers', groupInstanceId: 7 }, /groupMetadata.groupInstanceId/],
         [offsets, undefined, /groupMetadata.groupId/],
         [offsets, { groupId: '' }, /groupMetadata.groupId/],
         [offsets, { groupId: 'readers', generationId: 4 }, /groupMetadata.memberId/],
@@ -517,6 +703,50 @@ describe.each(protocols)('%s', (_, transactionVersion) => {
       }
       await orders.sendOffsetsToTransaction([], group)
       await orders.commitTransaction()
+    })
+
+    test('that nobody awaits make the commit fail, and do not end the process', async () => {
+      const stage = await set()
+      stage.cluster.setGroup('readers', { generationId: 5, members: [{ memberId: 'm-1' }] })
+      const orders = await ready(stage)
+      const unhandled: unknown[] = []
+      const listener = (error: unknown): void => void unhandled.push(error)
+      process.on('unhandledRejection', listener)
+      onTestFinished(() => void process.off('unhandledRejection', listener))
+      const stale = { groupId: 'readers', generationId: 4, memberId: 'm-1' }
+      const run = orders.transaction((tx) => {
+        void tx.sendOffsetsToTransaction(offsets, stale)
+      })
+      expect(await failure(run)).toMatchObject({ cause: { code: 'ILLEGAL_GENERATION' } })
+      orders.beginTransaction()
+      void orders.sendOffsetsToTransaction(offsets, stale)
+      expect(await failure(orders.commitTransaction())).toMatchObject({
+        cause: { code: 'ILLEGAL_GENERATION' },
+      })
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(unhandled).toEqual([])
+    })
+
+    test('that come to no end within maxBlockMs: the error quotes the coordinator of the group', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage, { ...slow, maxBlockMs: 3000 })
+      orders.beginTransaction()
+      await send(orders, 0, 'a')
+      const undo = stage.cluster.fail(
+        { api: 'TxnOffsetCommit', times: Infinity },
+        { error: 'COORDINATOR_LOAD_IN_PROGRESS' },
+      )
+      const late = failure<KafkaError>(orders.sendOffsetsToTransaction(offsets, { groupId: 'readers' }))
+      await stage.clock.advance(3000)
+      expect(await late).toMatchObject({ name: 'TimeoutError' })
+      expect((await late).message).toMatch(
+        /COORDINATOR_LOAD_IN_PROGRESS .*consumer group readers|consumer group readers.*COORDINATOR_LOAD_IN_PROGRESS/,
+      )
+      undo()
+      const done = orders.commitTransaction()
+      await stage.clock.advance(1000)
+      await done
+      expect(stage.cluster.committedOffsets('readers')).toHaveLength(3)
     })
 
     test('go to a group coordinator that has moved', async () => {
@@ -622,6 +852,79 @@ describe.each(protocols)('%s', (_, transactionVersion) => {
       expect(committed(stage.cluster)).toEqual(['a'])
       expect(requests(stage.cluster, 'EndTxn')).toHaveLength(1)
     })
+
+    test('goes on after an initialization that timed out and succeeded later', async () => {
+      const stage = await frozen()
+      const orders = stage.producer({ ...transactional, ...slow, maxBlockMs: 3000 })
+      const undo = stage.cluster.fail(
+        { api: 'FindCoordinator', times: Infinity },
+        { error: 'COORDINATOR_NOT_AVAILABLE' },
+      )
+      const late = failure(orders.transaction((tx) => send(tx, 0, 'a')))
+      await stage.clock.advance(3000)
+      expect(await late).toMatchObject({ name: 'TimeoutError', mayHaveBeenWritten: false })
+      undo()
+      await stage.clock.advance(1000)
+      for (const value of ['b', 'c']) await orders.transaction((tx) => send(tx, 0, value))
+      expect(committed(stage.cluster)).toEqual(['b', 'c'])
+    })
+
+    test('goes on after an abort that timed out, as soon as that has succeeded', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage, { ...slow, maxBlockMs: 3000 })
+      const undo = stage.cluster.fail(
+        { api: 'EndTxn', times: Infinity },
+        { error: 'COORDINATOR_LOAD_IN_PROGRESS' },
+      )
+      const boom = new Error('boom')
+      const run = failure(
+        orders.transaction(async (tx) => {
+          await send(tx, 0, 'a')
+          throw boom
+        }),
+      )
+      await stage.clock.advance(3000)
+      expect(await run).toBe(boom)
+      const late = failure(orders.transaction((tx) => send(tx, 0, 'b')))
+      await stage.clock.advance(3000)
+      expect(await late).toMatchObject({ name: 'TimeoutError', mayHaveBeenWritten: false })
+      undo()
+      await stage.clock.advance(1000)
+      for (const value of ['c', 'd']) await orders.transaction((tx) => send(tx, 0, value))
+      expect(committed(stage.cluster)).toEqual(['c', 'd'])
+    })
+
+    test('is refused while a commit has no outcome yet', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage, { maxBlockMs: 5000 })
+      stage.cluster.fail({ api: 'EndTxn' }, { delayMs: 6000 })
+      const run = failure(orders.transaction((tx) => send(tx, 0, 'a')))
+      await stage.clock.advance(7000)
+      expect(await run).toMatchObject({ name: 'TimeoutError', mayHaveBeenWritten: true })
+      const refused = await failure(orders.transaction((tx) => send(tx, 0, 'b')))
+      expect(refused).toMatchObject({ name: 'IllegalStateError' })
+      expect(refused.message).toContain('commitTransaction()')
+    })
+
+    test('says that nothing was written when a record that may have been was aborted', async () => {
+      const stage = await frozen()
+      const orders = await ready(stage, { ...slow, deliveryTimeoutMs: 3000, requestTimeoutMs: 2000 })
+      stage.cluster.fail({ api: 'Produce', times: Infinity }, { error: 'REQUEST_TIMED_OUT' })
+      let lost: KafkaError | undefined
+      const run = failure<KafkaError>(
+        orders.transaction(async (tx) => {
+          await send(tx, 0, 'a').catch((error: KafkaError) => {
+            lost = error
+            throw error
+          })
+        }),
+      )
+      await stage.clock.advance(5000)
+      expect(await run).toMatchObject({ name: 'TimeoutError', mayHaveBeenWritten: false })
+      expect(lost).toMatchObject({ mayHaveBeenWritten: true })
+      expect((await run).cause).toBe(lost)
+      expect(committed(stage.cluster)).toEqual([])
+    })
   })
 
   test('a call that is not legal names the state and what is allowed', async () => {
@@ -652,6 +955,35 @@ describe.each(protocols)('%s', (_, transactionVersion) => {
     orders.beginTransaction()
     await expectRefused('IN_TRANSACTION')
     await orders.commitTransaction()
+  })
+
+  test('a call that is not legal after a failure says so too', async () => {
+    const stage = await set()
+    const orders = await ready(stage)
+    orders.beginTransaction()
+    await send(orders, 0, 'a')
+    stage.cluster.fail({ api: 'Produce' }, { error: 'INVALID_RECORD' })
+    await failure(send(orders, 0, 'b'))
+    const calls = [
+      () => send(orders, 0, 'c'),
+      () => orders.sendOffsetsToTransaction([], { groupId: 'g' }),
+      () => orders.commitTransaction(),
+      () => orders.initTransactions(),
+      async () => orders.beginTransaction(),
+    ]
+    for (const call of calls) {
+      const error = await failure(call())
+      expect(error).toMatchObject({ name: 'TransactionAbortedError', cause: { code: 'INVALID_RECORD' } })
+      expect(error.message).toContain('state ABORTABLE_ERROR; allowed: abortTransaction(), close()')
+    }
+    stage.cluster.fail({ api: 'EndTxn' }, { error: 'PRODUCER_FENCED' })
+    const fatal = await failure(orders.abortTransaction())
+    for (const call of calls) {
+      const error = await failure(call())
+      expect(error).toMatchObject({ name: 'ProducerFencedError', code: 'PRODUCER_FENCED', fatal: true })
+      expect(error.cause).toBe(fatal)
+      expect(error.message).toContain('state FATAL_ERROR; allowed: close()')
+    }
   })
 })
 
@@ -734,6 +1066,20 @@ test.each(['AddPartitionsToTxn', 'AddOffsetsToTxn', 'TxnOffsetCommit', 'EndTxn']
     expect(cluster.describeTransaction('checkout')).toMatchObject({ epoch: 1 })
   },
 )
+
+test('a commit that has succeeded is told so, also when the producer is unusable right after it', async () => {
+  const { cluster, producer } = await arena({ topics, transactionVersion: 1 })
+  const orders = producer(transactional)
+  const fatal: KafkaError[] = []
+  orders.on('fatal', (error) => fatal.push(error))
+  await orders.initTransactions()
+  cluster.fail({ api: 'AddPartitionsToTxn' }, { cutAfterBytes: 0 })
+  cluster.fail({ api: 'InitProducerId' }, { error: 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED' })
+  await orders.transaction((tx) => tx.send({ topic: 'orders', partition: 0, value: 'a' }))
+  expect(committed(cluster)).toEqual(['a'])
+  expect(fatal).toMatchObject([{ code: 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED', fatal: true }])
+  expect(await failure(orders.transaction(() => 1))).toMatchObject({ cause: fatal[0] })
+})
 
 test('a lost request is no reason to give up with brokers that cannot raise the epoch', async () => {
   const { cluster, producer } = await arena({

@@ -104,6 +104,7 @@ async function main(): Promise<void> {
     acks: 'all',
     lingerMs: load.lingerMs,
     batchSize: load.batchSize,
+    bufferMemory: load.bufferMemory,
     ...(load.ca === '' ? {} : { ssl: { ca: readFileSync(load.ca) } }),
   })
   producer.on('deliveryError', failed)

@@ -23,6 +23,7 @@ export interface Load {
   readonly records: number
   readonly warmupMs: number
   readonly batchSize: number
+  readonly bufferMemory: number
   readonly lingerMs: number
   readonly outstanding: number
   /** lean, callback, task or array: how the application sends, and what it waits for. */
@@ -46,6 +47,7 @@ export function readLoad(): Load {
     records: args.number('records', 1_000_000),
     warmupMs: args.number('warmupMs', 1000),
     batchSize: args.number('batchSize', 16_384),
+    bufferMemory: args.number('bufferMemory', 33_554_432),
     lingerMs: args.number('lingerMs', 5),
     outstanding: args.number('outstanding', 10_000),
     loop: args.string('loop', 'lean'),
@@ -69,10 +71,12 @@ export function keys(): string[] {
 /** Sends in slices of about a tenth of a second until the warm-up is over; returns how many records that were. */
 export async function warmUp(load: Load, send: (records: number) => Promise<void>): Promise<number> {
   const end = performance.now() + load.warmupMs
+  // More than may be on their way, or nothing would ever be waited for.
+  const slice = Math.max(50_000, 2 * load.outstanding)
   let sent = 0
   while (performance.now() < end) {
-    await send(50_000)
-    sent += 50_000
+    await send(slice)
+    sent += slice
   }
   return sent
 }

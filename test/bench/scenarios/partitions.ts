@@ -6,10 +6,11 @@ import { middle, type Section } from '../section.js'
 
 const RECORDS = 2_000_000
 const SIZE = 100
-/** So that 1,000 partitions with a second batch each fit into bufferMemory. */
 const SMALL_BATCH = 8192
-/** Records of 100 bytes: those of a batch of 8 KiB, and some of a second one. */
-const PER_PARTITION = 100
+/** Records of 100 bytes: those of two batches of 8 KiB, and some more: the loop may wait for one of the batch before. */
+const PER_PARTITION = 200
+/** Room for so many on their way to each of 1,000 partitions. */
+const MUCH_MEMORY = 128 * 2 ** 20
 /** Longer than a round over all partitions takes, so that it is the size that closes batches, as with one partition. */
 const LONG_LINGER_MS = 1000
 
@@ -35,6 +36,7 @@ const series: readonly Series[] = [
         outstanding: PER_PARTITION * partitions,
         batchSize: SMALL_BATCH,
         lingerMs: LONG_LINGER_MS,
+        bufferMemory: MUCH_MEMORY,
       },
     })),
   },
@@ -47,11 +49,11 @@ const series: readonly Series[] = [
     })),
   },
   {
-    title: 'topics of 6 partitions, records to each in turn, 20,000 on their way',
+    title: 'topics of 6 partitions, records to each in turn, 2,000 on their way for each, 20,000 at least',
     steps: [1, 10, 50].map((topics) => ({
       name: count(topics, 'topic'),
       sink: { topics, partitions: 6 },
-      load: { topics, outstanding: 20_000 },
+      load: { topics, outstanding: Math.max(20_000, 2000 * topics), bufferMemory: MUCH_MEMORY },
     })),
   },
   {

@@ -1,0 +1,94 @@
+/** Answers that leave something out: what a coordinator said nothing of has not been done. The brokers are a function. */
+import { expect, test } from 'vitest'
+import { Backoff } from '../../src/network/backoff.js'
+import type { Connection } from '../../src/network/connection.js'
+import { TransactionRequests } from '../../src/producer/transaction-requests.js'
+import { ManualClock, settled } from '../network/manual-clock.js'
+
+interface Asked {
+  readonly api: string
+  readonly body: unknown
+}
+
+function bench(...answers: object[]): {
+  requests: TransactionRequests
+  asked: Asked[]
+  clock: ManualClock
+} {
+  const clock = new ManualClock()
+  const asked: Asked[] = []
+  const connection = {
+    nodeId: 1,
+    request: (api: { name: string }, body: object) => {
+      if (api.name === 'FindCoordinator')
+        return Promise.resolve({ coordinators: [{ errorCode: 0, nodeId: 1, host: 'broker', port: 9092 }] })
+      asked.push({ api: api.name, body })
+      const answer = answers.shift()
+      return answer === undefined ? new Promise(() => {}) : Promise.resolve(answer)
+    },
+  } as unknown as Connection
+  const backoff = new Backoff(100, 100, () => 0.5)
+  const requests = new TransactionRequests('checkout', 60_000, {
+    cluster: { anyConnection: () => Promise.resolve(connection), connect: () => Promise.resolve(connection) },
+    clock,
+    backoff,
+    shortBackoff: backoff,
+  })
+  return { requests, asked, clock }
+}
+
+const asker = {
+  identity: { producerId: 7n, producerEpoch: 0 },
+  isV2: false,
+  isWanted: () => true,
+  onLost: () => {},
+}
+
+test('AddPartitionsToTxn: a partition without a word is asked for again', async () => {
+  const partition = (partitionIndex: number): object => ({ partitionIndex, partitionErrorCode: 0 })
+  const { requests, asked, clock } = bench(
+    { resultsByTopicV3AndBelow: [] },
+    { resultsByTopicV3AndBelow: [{ name: 'orders', resultsByPartition: [partition(0)] }] },
+    { resultsByTopicV3AndBelow: [{ name: 'orders', resultsByPartition: [partition(0), partition(1)] }] },
+  )
+  let isDone = false
+  const added = requests
+    .addPartitions(asker, [
+      { topic: 'orders', partition: 0 },
+      { topic: 'orders', partition: 1 },
+    ])
+    .then(() => {
+      isDone = true
+    })
+  await settled()
+  expect(isDone).toBe(false)
+  expect(requests.lastError?.message).toContain('AddPartitionsToTxn without a word on orders-0, orders-1')
+  await clock.advance(150)
+  expect(isDone).toBe(false)
+  expect(requests.lastError?.message).toContain('without a word on orders-1')
+  await clock.advance(150)
+  await added
+  expect(asked).toHaveLength(3)
+})
+
+test('TxnOffsetCommit: an offset without a word is sent again, alone', async () => {
+  const { requests, asked, clock } = bench(
+    { topics: [{ name: 'orders', partitions: [{ partitionIndex: 0, errorCode: 0 }] }] },
+    { topics: [{ name: 'orders', partitions: [{ partitionIndex: 1, errorCode: 0 }] }] },
+  )
+  const offset = (partitionIndex: number): object => ({
+    partitionIndex,
+    committedOffset: 1n,
+    committedLeaderEpoch: -1,
+    committedMetadata: '',
+  })
+  const topics = [{ name: 'orders', partitions: [offset(0), offset(1)] }] as never
+  const sent = requests.commitOffsets(asker, topics, { groupId: 'readers' })
+  await settled()
+  await clock.advance(150)
+  await sent
+  expect(asked.map(({ body }) => (body as { topics: unknown }).topics)).toMatchObject([
+    [{ partitions: [{ partitionIndex: 0 }, { partitionIndex: 1 }] }],
+    [{ partitions: [{ partitionIndex: 1 }] }],
+  ])
+})
