@@ -37,5 +37,8 @@ export interface RecordMetadata extends TopicPartition {
   readonly serializedValueSize: number
 }
 
+/** A record without its topic, whatever its types are. @internal */
+export type TopicRecord = Omit<ProducerRecord<unknown, unknown>, 'topic'>
+
 /** Called once when a record was delivered (error null) or failed (offset -1n); never during `send` itself. */
 export type DeliveryCallback = (error: KafkaError | null, metadata: RecordMetadata) => void

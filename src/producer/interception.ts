@@ -1,8 +1,7 @@
 /** The interceptors of a producer around one record (KIP-42); what one of them throws is logged and hurts nobody. */
 import type { ProducerInterceptor } from '../interceptor.js'
 import type { Logger } from '../logger.js'
-import type { DeliveryCallback, Headers, ProducerRecord } from '../record.js'
-import type { TopicRecord } from './record-intake.js'
+import type { DeliveryCallback, Headers, ProducerRecord, TopicRecord } from '../record.js'
 
 export class Interception {
   readonly #interceptors: readonly ProducerInterceptor[]

@@ -16,7 +16,7 @@ import type { Clock } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
 import { keyHash, partitionForKey, type Partitioner } from '../partitioner.js'
 import { brokerError } from '../protocol/error-codes.js'
-import type { DeliveryCallback, Headers, Payload, ProducerRecord, RecordMetadata } from '../record.js'
+import type { DeliveryCallback, Headers, Payload, RecordMetadata, TopicRecord } from '../record.js'
 import { payloadSize, singleRecordSizeBound, writeShortAscii } from '../records/record-batch.js'
 import type { Serializer } from '../serializer.js'
 import { Interception } from './interception.js'
@@ -34,9 +34,6 @@ const INVALID_TOPIC_EXCEPTION = 17
 
 /** Timestamps up to here keep their differences exact. */
 const MAX_TIMESTAMP = 2 ** 52 - 1
-
-/** A record without its topic, whatever its types are. */
-export type TopicRecord = Omit<ProducerRecord<unknown, unknown>, 'topic'>
 
 /** How records of a producer or of a topic handle become bytes. */
 export interface RecordTypes {

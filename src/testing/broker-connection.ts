@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { ProtocolError } from '../errors.js'
 import { readRequestHeader, type RequestHeader } from '../protocol/schema.js'
 import { Reader } from '../protocol/wire.js'
+import type { BrokerClock } from './broker-clock.js'
 import type { ClusterState } from './cluster-state.js'
 import type { ApiName, FaultAction, Faults, Strike } from './faults.js'
 import type { GroupCoordinator } from './group-coordinator.js'
@@ -13,13 +14,6 @@ import { errno } from './refusal.js'
 import type { ReceivedRequest, RequestContext, Versions } from './request-context.js'
 import { failedApiVersions, served } from './requests.js'
 import type { TransactionCoordinator } from './transaction-coordinator.js'
-
-/** The seam for time. */
-export interface BrokerClock {
-  /** Milliseconds since the epoch. */
-  wallNow(): number
-  setTimer(delayMs: number, fire: () => void): { cancel(): void }
-}
 
 /** What the brokers of a cluster share. */
 export interface BrokerContext {

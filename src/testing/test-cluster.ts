@@ -8,7 +8,7 @@ import { IllegalStateError } from '../errors.js'
 import { Produce } from '../protocol/apis.js'
 import { readBatchHeader, readRecordBatch } from '../records/read-record-batch.js'
 import { Broker } from './broker.js'
-import type { BrokerClock } from './broker-connection.js'
+import { realClock, type BrokerClock } from './broker-clock.js'
 import { ClusterState, type TopicOptions } from './cluster-state.js'
 import type { CoordinatorType } from './coordinators.js'
 import { Faults, type ApiName, type FaultAction, type FaultMatch } from './faults.js'
@@ -107,14 +107,6 @@ export interface StoredMarker {
   readonly offset: bigint
   readonly producerId: bigint
   readonly epoch: number
-}
-
-const realClock: BrokerClock = {
-  wallNow: () => Date.now(),
-  setTimer: (delayMs, fire) => {
-    const timer = setTimeout(fire, delayMs)
-    return { cancel: () => clearTimeout(timer) }
-  },
 }
 
 interface Node {

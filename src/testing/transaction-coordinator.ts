@@ -3,7 +3,7 @@
  * request as Apache Kafka 4.2 does, with the same code for what it refuses; broker and wire are the business of
  * transaction-requests.ts. There is one for all brokers: a coordinator that moves takes everything along.
  */
-import type { BrokerClock } from './broker-connection.js'
+import type { BrokerClock } from './broker-clock.js'
 import type { ClusterState } from './cluster-state.js'
 import type { GroupCoordinator } from './group-coordinator.js'
 import { Refusal } from './refusal.js'
