@@ -107,7 +107,10 @@ function end(error: unknown): never {
 
 // Fenced: another process took over.
 producer.on('fatal', end)
-// The member is not in its group any more, for example. kafkajs stops then, and the process would do nothing for good.
-consumer.on(consumer.events.CRASH, ({ payload: { error } }) => end(error))
+// The member is not in its group any more, for example. Where kafkajs does not start again by itself, the process would do
+// nothing for good.
+consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
+  if (!restart) end(error)
+})
 
 main().catch(end)

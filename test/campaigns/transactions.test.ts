@@ -257,6 +257,7 @@ describeKafka('read-process-write', { brokers: 1, own: true, conf: GROUPS }, (ka
       for (; killed < kills; killed++) {
         const processor = new Processor(env)
         const feeding = feed()
+        feeding.catch(() => {}) // it is awaited below, unless the processor fails first
         // At work, two times in three; otherwise anywhere between its start and its first commits.
         if (random() < 2 / 3) {
           await processor.committed()
