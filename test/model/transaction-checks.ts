@@ -229,7 +229,9 @@ function mayBeFatal(run: TransactionRun, application: Application, error: KafkaE
   // Or its own InitProducerId did, which was held up on the way and had been asked again: there is no cure for that.
   const inits = journal.filter((request) => request.clientId === name && isInit(request)).length
   const isHeldUp = schedule.steps.some((step) => step.do === 'stall' || step.do === 'pause')
-  if (error.code === 'PRODUCER_FENCED' && inits > 1 && isHeldUp) return true
+  // EndTxn under the epoch before it is taken for one that was made again, and the abort that fenced it for its answer.
+  const isFencing = error.code === 'PRODUCER_FENCED' || error.code === 'INVALID_TXN_STATE'
+  if (isFencing && inits > 1 && isHeldUp) return true
   // The transaction took too long.
   const closedAt = closes.find((one) => one.application === application)?.endedAt ?? Infinity
   return transactions.some(({ begunAt }, at) => {
