@@ -165,7 +165,7 @@ export function withOutcome(error: KafkaError, mayHaveBeenWritten: boolean): Kaf
   return likeIt(error, { retriable, fatal, abortable, mayHaveBeenWritten })
 }
 
-/** The same error, after which the producer cannot go on; the given one is its cause. */
+/** The same error, after which the producer cannot go on; the given one is its cause. @internal */
 export function asFatal(error: KafkaError): KafkaError {
   return error.fatal ? error : likeIt(error, { retriable: false, fatal: true })
 }

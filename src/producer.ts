@@ -361,7 +361,7 @@ export class Producer<K = Payload, V = Payload> {
       result = await fn(tx)
     } catch (error) {
       tx.end()
-      const told = await this.#abortAfter(error)
+      const told = await this.#abortAfter(manager, error)
       // Unless the function has asked for a commit itself, nothing that it sent is ever visible.
       throw told instanceof KafkaError && !manager.mayBeCommitted ? withOutcome(told, false) : told
     }
@@ -370,7 +370,7 @@ export class Producer<K = Payload, V = Payload> {
       await manager.commitTransaction()
     } catch (error) {
       if (!(error instanceof KafkaError) || !error.abortable) throw error
-      const told = await this.#abortAfter(error)
+      const told = await this.#abortAfter(manager, error)
       throw told instanceof KafkaError ? withOutcome(told, error.mayHaveBeenWritten) : told
     }
     return result
@@ -558,9 +558,9 @@ export class Producer<K = Payload, V = Payload> {
   }
 
   /** Aborts because of an error; the error to tell of, which is another one where the abort shows why. */
-  async #abortAfter(error: unknown): Promise<unknown> {
+  async #abortAfter(manager: TransactionManager, error: unknown): Promise<unknown> {
     try {
-      await this.#transactions?.abortTransaction()
+      await manager.abortTransaction()
       return error
     } catch (abortError) {
       this.#config.logger.warn('a transaction could not be aborted', { error: String(abortError) })

@@ -10,6 +10,7 @@ import type { Clock } from './clock.js'
 import { Connection, type ConnectionOptions } from './connection.js'
 import type { Doubt } from './hang-up.js'
 import { MetadataRefresh } from './metadata-refresh.js'
+import { Pauses } from './pauses.js'
 import { Metadata, type TopicChange } from './metadata.js'
 import { expectNoSasl } from './sasl.js'
 import { wrongProtocol } from './tls.js'
@@ -114,14 +115,14 @@ export class Cluster {
   #isClosed = false
   /** Sockets that are not gone yet. */
   readonly #connections = new Set<Connection>()
-  /** Ends the pauses before attempts. */
-  readonly #pauses = new Set<() => void>()
+  readonly #pauses: Pauses
 
   constructor(options: ClusterOptions) {
     const { config, random = Math.random } = options
     this.#options = options
     this.#config = config
     this.#clock = options.clock
+    this.#pauses = new Pauses(this.#clock)
     this.#random = random
     this.#reconnectBackoff = new Backoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random)
     this.#setupTimeout = new Backoff(
@@ -219,7 +220,7 @@ export class Cluster {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#refresh.close()
-    for (const end of this.#pauses) end()
+    this.#pauses.endAll()
     const connections = [...this.#connections]
     for (const connection of connections) connection.close(closedError())
     await Promise.all(connections.map((connection) => connection.closed))
@@ -512,15 +513,7 @@ export class Cluster {
       const wait = node.retryAt - this.#clock.now()
       if (this.#isClosed) throw closedError()
       if (wait <= 0) return
-      await new Promise<void>((resolve) => {
-        const end = (): void => {
-          this.#pauses.delete(end)
-          timer.cancel()
-          resolve()
-        }
-        const timer = this.#clock.setTimer(wait, end)
-        this.#pauses.add(end)
-      })
+      await this.#pauses.pause(wait)
     }
   }
 }

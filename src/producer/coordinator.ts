@@ -8,6 +8,7 @@ import type { Backoff } from '../network/backoff.js'
 import type { Clock } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
 import type { Connection } from '../network/connection.js'
+import { Pauses } from '../network/pauses.js'
 import { FindCoordinator } from '../protocol/apis.js'
 import { brokerError, errorName } from '../protocol/error-codes.js'
 import {
@@ -60,6 +61,7 @@ export class Coordinator {
   readonly #key: string
   #broker: Endpoint | null = null
   #isClosed = false
+  readonly #pauses: Pauses
   /** Ends what is being waited for. */
   readonly #waits = new Set<() => void>()
   /** What the last attempt at what is asked now ended with, if not well. */
@@ -69,6 +71,7 @@ export class Coordinator {
     this.#type = type
     this.#key = key
     this.#parts = parts
+    this.#pauses = new Pauses(parts.clock)
   }
 
   /** Rejects with an error that is `abortable` or `fatal` as the reaction says, or with what makes trying on useless. */
@@ -113,6 +116,7 @@ export class Coordinator {
   /** Ends every request that is under way. */
   close(): void {
     this.#isClosed = true
+    this.#pauses.endAll()
     for (const end of this.#waits) end()
   }
 
@@ -161,17 +165,10 @@ export class Coordinator {
   }
 
   #pause(error: KafkaError, attempts: number): Promise<void> {
-    const { backoff, clock, shortBackoff } = this.#parts
-    const delay = (error.code === 'CONCURRENT_TRANSACTIONS' ? shortBackoff : backoff).delay(attempts)
-    return new Promise((resolve) => {
-      const end = (): void => {
-        this.#waits.delete(end)
-        timer.cancel()
-        resolve()
-      }
-      const timer = clock.setTimer(delay, end)
-      this.#waits.add(end)
-    })
+    const { backoff, shortBackoff } = this.#parts
+    return this.#pauses.pause(
+      (error.code === 'CONCURRENT_TRANSACTIONS' ? shortBackoff : backoff).delay(attempts),
+    )
   }
 
   #throwIfClosed(): void {

@@ -22,6 +22,7 @@ import {
   type CoordinatorReaction,
   type Table,
 } from '../protocol/reactions.js'
+import type { TopicPartition } from '../record.js'
 import { Coordinator, type CoordinatorParts, type Verdict } from './coordinator.js'
 import type { ProducerIdAndEpoch } from './partition-sequences.js'
 
@@ -115,7 +116,7 @@ export class TransactionRequests {
 
   async addPartitions(
     { identity: { producerId, producerEpoch }, isWanted, onLost }: Asker,
-    partitions: readonly { readonly topic: string; readonly partition: number }[],
+    partitions: readonly TopicPartition[],
   ): Promise<void> {
     const topics = new Map<string, number[]>()
     for (const { topic, partition } of partitions) {
@@ -133,11 +134,11 @@ export class TransactionRequests {
         const verdicts = resultsByTopicV3AndBelow.flatMap(({ name, resultsByPartition }) =>
           resultsByPartition.map(({ partitionIndex, partitionErrorCode }) => ({
             ...verdict(addPartitionsToTxnReactions, partitionErrorCode),
-            of: `${name}-${partitionIndex}`,
+            of: place(name, partitionIndex),
           })),
         )
         const mentioned = new Set(verdicts.map((one) => one.of))
-        const asked = partitions.map(({ topic, partition }) => `${topic}-${partition}`)
+        const asked = partitions.map(({ topic, partition }) => place(topic, partition))
         return unlessMissing(
           AddPartitionsToTxn.name,
           worst(verdicts),
@@ -174,18 +175,18 @@ export class TransactionRequests {
         const verdicts = answers.flatMap(({ name, partitions }) =>
           partitions.map(({ partitionIndex, errorCode }) => ({
             ...verdict(txnOffsetCommitReactions, errorCode),
-            of: `${name}-${partitionIndex}`,
+            of: place(name, partitionIndex),
           })),
         )
         const done = new Set(verdicts.filter(({ reaction }) => reaction === 'success').map((one) => one.of))
         left = left
           .map(({ name, partitions }) => ({
             name,
-            partitions: partitions.filter(({ partitionIndex }) => !done.has(`${name}-${partitionIndex}`)),
+            partitions: partitions.filter(({ partitionIndex }) => !done.has(place(name, partitionIndex))),
           }))
           .filter(({ partitions }) => partitions.length > 0)
         const missing = left.flatMap(({ name, partitions }) =>
-          partitions.map(({ partitionIndex }) => `${name}-${partitionIndex}`),
+          partitions.map(({ partitionIndex }) => place(name, partitionIndex)),
         )
         return unlessMissing(TxnOffsetCommit.name, worst(verdicts), missing)
       },
@@ -232,6 +233,10 @@ export class TransactionRequests {
     }
     return group
   }
+}
+
+function place(topic: string, partition: number): string {
+  return `${topic}-${partition}`
 }
 
 function verdict(table: Table<CoordinatorReaction>, errorCode: number): Verdict {

@@ -6,6 +6,7 @@ import type { Marker } from './control-records.js'
 import { coordinatorPartition } from './coordinators.js'
 import { ProducerStates } from './producer-states.js'
 import { Refusal } from './refusal.js'
+import { partitionName } from './transaction-state.js'
 
 /** `offset.metadata.max.bytes`, in UTF-16 code units as Kafka counts. */
 const METADATA_MAX = 4096
@@ -128,7 +129,7 @@ export class GroupCoordinator {
       if (offset.metadata.length > METADATA_MAX) return false
       const recordOffset = partition.endOffset++
       partition.producers.rememberWithoutSequence(producerId, epoch, recordOffset)
-      pending.set(`${offset.topic}-${offset.partition}`, { ...offset, recordOffset })
+      pending.set(partitionName(offset), { ...offset, recordOffset })
       group.pending.set(producerId, pending)
       return true
     })

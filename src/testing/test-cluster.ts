@@ -8,6 +8,7 @@ import { IllegalStateError } from '../errors.js'
 import { Produce } from '../protocol/apis.js'
 import { readBatchHeader, readRecordBatch } from '../records/read-record-batch.js'
 import { Broker } from './broker.js'
+import type { TopicPartition } from '../record.js'
 import { realClock, type BrokerClock } from './broker-clock.js'
 import { ClusterState, type TopicOptions } from './cluster-state.js'
 import type { CoordinatorType } from './coordinators.js'
@@ -17,7 +18,7 @@ import { MemorySocket } from './memory-socket.js'
 import type { ReceivedRequest, Versions } from './request-context.js'
 import { served } from './requests.js'
 import { TransactionCoordinator, type TransactionVersion } from './transaction-coordinator.js'
-import type { TopicPartition, TransactionStatus } from './transaction-state.js'
+import type { TransactionStatus } from './transaction-state.js'
 
 export interface TestClusterOptions {
   /** How many brokers, 1 or more; their node ids count from 1. Default 1. */

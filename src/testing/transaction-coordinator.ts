@@ -3,6 +3,7 @@
  * request as Apache Kafka 4.2 does, with the same code for what it refuses; broker and wire are the business of
  * transaction-requests.ts. There is one for all brokers: a coordinator that moves takes everything along.
  */
+import type { TopicPartition } from '../record.js'
 import type { BrokerClock } from './broker-clock.js'
 import type { ClusterState } from './cluster-state.js'
 import type { GroupCoordinator } from './group-coordinator.js'
@@ -19,7 +20,6 @@ import {
   NO_PRODUCER_ID,
   partitionName,
   withPartitions,
-  type TopicPartition,
   type TransactionState,
 } from './transaction-state.js'
 

@@ -3,12 +3,13 @@
  * coordinator and the leader of its partition are there and enough replicas are in sync; other partitions do not wait
  * for it.
  */
+import type { TopicPartition } from '../record.js'
 import { KafkaError } from '../errors.js'
 import type { ClusterState } from './cluster-state.js'
 import type { Marker } from './control-records.js'
 import { OFFSETS_TOPIC } from './coordinators.js'
 import type { GroupCoordinator } from './group-coordinator.js'
-import { partitionName, type TopicPartition } from './transaction-state.js'
+import { partitionName } from './transaction-state.js'
 
 interface Unwritten {
   readonly marker: Marker

@@ -3,11 +3,7 @@
  * Kafka's are missing because nobody can see them here: PrepareEpochFence turns into PrepareAbort within one request,
  * and Dead is an id that is gone.
  */
-
-export interface TopicPartition {
-  readonly topic: string
-  readonly partition: number
-}
+import type { TopicPartition } from '../record.js'
 
 export function partitionName({ topic, partition }: TopicPartition): string {
   return `${topic}-${partition}`

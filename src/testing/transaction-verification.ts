@@ -2,9 +2,10 @@
  * What the leader of a partition asks the transaction coordinator before it lets a transaction in (KIP-890). What it
  * asks depends on what the client can take: see `verificationFor`.
  */
+import type { TopicPartition } from '../record.js'
 import { KafkaError } from '../errors.js'
 import type { Claim, TransactionCoordinator } from './transaction-coordinator.js'
-import { partitionName, type TopicPartition } from './transaction-state.js'
+import { partitionName } from './transaction-state.js'
 
 /**
  * `'add'`: the partitions are taken into the transaction. Otherwise they must be in it, or the answer is

@@ -5,9 +5,8 @@
  */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Arguments } from '../arguments.js'
-import { Meter } from '../meter.js'
+import { measureWindow } from './compression-window.js'
 import { jsonEvents } from './json-events.js'
 import type { KafkaJs } from './libraries.js'
 import { print } from './load.js'
@@ -101,8 +100,8 @@ async function main(): Promise<void> {
   args.number('batchSize', 0)
   args.done()
   const arrays = await (library === 'kafkajs' ? kafkajs(brokers, type) : platformatic(brokers, type))
-  let sentBytes = 0
-  const send = async (count: number): Promise<void> => {
+  const send = async (count: number): Promise<number> => {
+    let sentBytes = 0
     let left = count
     const task = async (): Promise<void> => {
       while (left > 0) {
@@ -116,24 +115,11 @@ async function main(): Promise<void> {
       }
     }
     await Promise.all(Array.from({ length: Math.ceil(outstanding / ARRAY) }, task))
+    return sentBytes
   }
-  await send(warmupRecords)
-  const warmupBytes = sentBytes
-  const delay = monitorEventLoopDelay({ resolution: 1 })
-  delay.enable()
-  const meter = new Meter()
-  await send(records)
-  const measured = meter.stop(records)
-  delay.disable()
+  const measured = await measureWindow(send, { warmupRecords, records })
   await arrays.close()
-  print({
-    runtime: `Node ${process.versions.node}`,
-    ...measured,
-    warmupRecords,
-    bytes: sentBytes - warmupBytes,
-    allBytes: sentBytes,
-    loopDelayP99Ms: delay.percentile(99) / 1e6,
-  })
+  print(measured)
 }
 
 main().catch((error: unknown) => {

@@ -1,9 +1,8 @@
 /** This package compressing JSON events at full speed: a promise for every record, of which one in 64 is awaited. */
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Producer } from 'kafka-producer'
 import { Arguments } from '../arguments.js'
-import { Meter } from '../meter.js'
 import { compressionOptions, type Call, type Compressing } from './codec-calls.js'
+import { measureWindow } from './compression-window.js'
 import { jsonEvents } from './json-events.js'
 import { LOOKED_AT, print } from './load.js'
 
@@ -28,8 +27,8 @@ async function main(): Promise<void> {
   producer.on('deliveryError', (error) => {
     throw error
   })
-  let sentBytes = 0
-  const send = async (count: number): Promise<void> => {
+  const send = async (count: number): Promise<number> => {
+    let sentBytes = 0
     const length = Math.floor(outstanding / LOOKED_AT)
     const waiting = Array.from<Promise<unknown> | undefined>({ length })
     for (let sent = 1; sent <= count; sent++) {
@@ -42,26 +41,12 @@ async function main(): Promise<void> {
       waiting[slot] = promise
     }
     await producer.flush()
+    return sentBytes
   }
-  await send(warmupRecords)
-  const warmupBytes = sentBytes
-  const delay = monitorEventLoopDelay({ resolution: 1 })
-  delay.enable()
-  const meter = new Meter()
-  await send(records)
-  const measured = meter.stop(records)
-  delay.disable()
+  const measured = await measureWindow(send, { warmupRecords, records })
   const { compressionEngine } = producer.metrics()
   await producer.close()
-  print({
-    runtime: `Node ${process.versions.node}`,
-    ...measured,
-    warmupRecords,
-    engine: compressionEngine,
-    bytes: sentBytes - warmupBytes,
-    allBytes: sentBytes,
-    loopDelayP99Ms: delay.percentile(99) / 1e6,
-  })
+  print({ ...measured, engine: compressionEngine })
 }
 
 void main()
