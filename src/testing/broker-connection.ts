@@ -46,6 +46,16 @@ function forcedError(strike: Strike | undefined): RequestContext['forced'] {
   return { errno: typeof error === 'number' ? error : errno(error), topic: strike.topic }
 }
 
+function forgedEpoch(strike: Strike | undefined): RequestContext['forged'] {
+  if (typeof strike?.action !== 'object' || !('leaderEpoch' in strike.action)) return undefined
+  return { leaderEpoch: strike.action.leaderEpoch, topic: strike.topic }
+}
+
+/** The answer with this throttle time in it; every API has the field. */
+function throttled(answer: unknown, throttleMs: number): unknown {
+  return { ...(answer as object), throttleTimeMs: throttleMs }
+}
+
 export class BrokerConnection {
   readonly #broker: Serving
   readonly #duplex: Duplex
@@ -196,12 +206,24 @@ export class BrokerConnection {
       return
     }
     const forced = forcedError(strike)
+    const forged = forgedEpoch(strike)
     const now = clock.wallNow()
     const answer =
       body === undefined
         ? failedApiVersions(UNSUPPORTED_VERSION, advertised)
         : entry.answer(
-            { state, transactions, groups, nodeId, version, now, versions: advertised, batches, forced },
+            {
+              state,
+              transactions,
+              groups,
+              nodeId,
+              version,
+              now,
+              versions: advertised,
+              batches,
+              forced,
+              forged,
+            },
             body,
           )
     if (answer === 'close') {
@@ -210,10 +232,13 @@ export class BrokerConnection {
     }
     // A client that is told so cannot know a newer form of the answer than the first.
     const isOldForm = api === 'ApiVersions' && (!isServed || forced?.errno === UNSUPPORTED_VERSION)
+    const throttleMs = typeof fault === 'object' && 'throttleMs' in fault ? fault.throttleMs : 0
+    const given = throttleMs > 0 && answer !== 'nothing' ? throttled(answer, throttleMs) : answer
     this.#answer(
-      answer === 'nothing' ? [] : entry.api.encodeResponse(isOldForm ? 0 : version, correlationId, answer),
+      given === 'nothing' ? [] : entry.api.encodeResponse(isOldForm ? 0 : version, correlationId, given),
       fault,
     )
+    if (throttleMs > 0) this.#mute(throttleMs)
   }
 
   /** Begins again with this frame once what it needs has started; the requests behind it wait. */
@@ -251,6 +276,19 @@ export class BrokerConnection {
     this.#duplex.cork()
     for (const chunk of chunks) this.#duplex.write(chunk)
     this.#duplex.uncork()
+  }
+
+  /** Reads nothing for so long. */
+  #mute(durationMs: number): void {
+    const goOn = () => {
+      if (this.#broker.isPaused) {
+        this.#overdue = goOn
+        return
+      }
+      this.#delay = undefined
+      this.#serve()
+    }
+    this.#delay = this.#broker.context.clock.setTimer(durationMs, goOn)
   }
 
   #writeLater(chunks: readonly Uint8Array[], delayMs: number): void {

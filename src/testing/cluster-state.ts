@@ -42,6 +42,20 @@ export interface Topic {
   readonly partitions: Partition[]
 }
 
+/** What a Metadata answer says of a topic. */
+export type TopicView = Pick<Topic, 'name' | 'id'> & {
+  readonly partitions: readonly Readonly<
+    Pick<Partition, 'index' | 'replicas' | 'isr' | 'leader' | 'leaderEpoch'>
+  >[]
+}
+
+/** What a broker answers Metadata requests from. */
+export interface MetadataView {
+  readonly topics: ReadonlyMap<string, TopicView>
+  isAlive(nodeId: number): boolean
+  aliveBrokers(): BrokerAddress[]
+}
+
 export interface BrokerAddress {
   readonly nodeId: number
   readonly host: string
@@ -49,7 +63,7 @@ export interface BrokerAddress {
   readonly rack: null
 }
 
-export class ClusterState {
+export class ClusterState implements MetadataView {
   readonly topics = new Map<string, Topic>()
   readonly brokers = new Map<number, BrokerAddress>()
   readonly autoCreateTopics: boolean
@@ -57,6 +71,8 @@ export class ClusterState {
   readonly #alive = new Set<number>()
   readonly #paused = new Set<number>()
   readonly coordinators = new Coordinators(this.#alive)
+  /** Brokers that hear nothing new, and what they heard last. */
+  readonly #frozen = new Map<number, MetadataView>()
   #nextProducerId = 0n
   #topicsCreated = 0
 
@@ -91,6 +107,28 @@ export class ClusterState {
 
   aliveBrokers(): BrokerAddress[] {
     return [...this.brokers.values()].filter(({ nodeId }) => this.#alive.has(nodeId))
+  }
+
+  /** What a broker knows. */
+  metadataOf(nodeId: number): MetadataView {
+    return this.#frozen.get(nodeId) ?? this
+  }
+
+  /** The broker hears nothing new of topics, leaders and other brokers until it is thawed. */
+  freezeMetadata(nodeId: number): void {
+    const topics = new Map<string, TopicView>()
+    for (const [name, { id, partitions }] of this.topics)
+      topics.set(name, { name, id, partitions: partitions.map((one) => Object.assign({}, one)) })
+    const brokers = this.aliveBrokers()
+    this.#frozen.set(nodeId, {
+      topics,
+      isAlive: (id) => brokers.some((broker) => broker.nodeId === id),
+      aliveBrokers: () => brokers,
+    })
+  }
+
+  thawMetadata(nodeId: number): void {
+    this.#frozen.delete(nodeId)
   }
 
   topicById(id: string): Topic | undefined {

@@ -45,6 +45,10 @@ export interface FaultMatch {
  *   first.
  * - `{ delayMs }`: it is carried out at once and answered that much later; what follows on the connection waits
  *   behind it, as it does in Kafka.
+ * - `{ throttleMs }`: it is carried out and answered at once, with this throttle time in the answer, and the broker does not
+ *   read from the connection for that long (KIP-219).
+ * - `{ leaderEpoch }`, for Metadata: the answer gives every partition this leader epoch, in place of its own (with `topic`
+ *   in the match: every partition of that topic).
  * - `'drop-request'`: neither it nor anything after it on this connection arrives. The connection stays open.
  * - `'drop-answer'`: it is carried out, and so is everything after it on this connection, but no answer to any of
  *   these ever arrives. The connection stays open.
@@ -55,6 +59,8 @@ export interface FaultMatch {
 export type FaultAction =
   | { readonly error: string | number }
   | { readonly delayMs: number }
+  | { readonly throttleMs: number }
+  | { readonly leaderEpoch: number }
   | 'drop-request'
   | 'drop-answer'
   | 'close'

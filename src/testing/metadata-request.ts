@@ -2,7 +2,7 @@
 import { Metadata, ZERO_UUID } from '../protocol/apis.js'
 import type { RequestOf, ResponseOf } from '../protocol/schema.js'
 
-import type { ClusterState, Topic } from './cluster-state.js'
+import type { MetadataView, TopicView } from './cluster-state.js'
 import { errno } from './refusal.js'
 import { NONE, type RequestContext, type Served } from './request-context.js'
 
@@ -28,7 +28,11 @@ function failedTopic(name: string | null, topicId: string, errorCode: number): T
   }
 }
 
-function describedTopic(state: ClusterState, topic: Topic): TopicResponse {
+function topicById({ topics }: MetadataView, id: string): TopicView | undefined {
+  return [...topics.values()].find((topic) => topic.id === id)
+}
+
+function describedTopic(view: MetadataView, topic: TopicView): TopicResponse {
   const partitions = topic.partitions.map(({ index, leader, leaderEpoch, replicas, isr }) => ({
     errorCode: leader === -1 ? errno('LEADER_NOT_AVAILABLE') : NONE,
     partitionIndex: index,
@@ -36,14 +40,14 @@ function describedTopic(state: ClusterState, topic: Topic): TopicResponse {
     leaderEpoch,
     replicaNodes: replicas,
     isrNodes: isr,
-    offlineReplicas: replicas.filter((nodeId) => !state.isAlive(nodeId)),
+    offlineReplicas: replicas.filter((nodeId) => !view.isAlive(nodeId)),
   }))
   return { ...failedTopic(topic.name, topic.id, NONE), partitions }
 }
 
-function namedTopics(state: ClusterState, request: MetadataRequest, version: number): string[] {
+function namedTopics(state: MetadataView, request: MetadataRequest, version: number): string[] {
   if (asksForAll(request, version)) return [...state.topics.keys()]
-  return (request.topics ?? []).map(({ name, topicId }) => state.topicById(topicId)?.name ?? name ?? topicId)
+  return (request.topics ?? []).map(({ name, topicId }) => topicById(state, topicId)?.name ?? name ?? topicId)
 }
 
 /** In version 0 an empty list asks for all topics; since version 1 null does. */
@@ -52,16 +56,18 @@ function asksForAll({ topics }: MetadataRequest, version: number): boolean {
 }
 
 function metadata(context: RequestContext, request: MetadataRequest): MetadataResponse {
-  const { state, version, forced } = context
-  const topics = wantedTopics(context, request).map((topic) =>
-    forced === undefined ||
-    forced.errno === REBOOTSTRAP_REQUIRED ||
-    (forced.topic ?? topic.name) !== topic.name
-      ? topic
-      : failedTopic(topic.name, topic.topicId, forced.errno),
-  )
+  const { state, nodeId, version, forced, forged } = context
+  const view = state.metadataOf(nodeId)
+  const topics = wantedTopics(context, view, request).map((topic) => {
+    if (forged !== undefined && (forged.topic ?? topic.name) === topic.name)
+      return withLeaderEpoch(topic, forged.leaderEpoch)
+    const isForced = forced !== undefined && forced.errno !== REBOOTSTRAP_REQUIRED
+    return isForced && (forced.topic ?? topic.name) === topic.name
+      ? failedTopic(topic.name, topic.topicId, forced.errno)
+      : topic
+  })
   const isTopLevel = forced !== undefined && (forced.errno === REBOOTSTRAP_REQUIRED || topics.length === 0)
-  const brokers = state.aliveBrokers()
+  const brokers = view.aliveBrokers()
   return {
     throttleTimeMs: 0,
     brokers,
@@ -74,27 +80,36 @@ function metadata(context: RequestContext, request: MetadataRequest): MetadataRe
   }
 }
 
-function wantedTopics({ state, version }: RequestContext, request: MetadataRequest): TopicResponse[] {
+function withLeaderEpoch(topic: TopicResponse, leaderEpoch: number): TopicResponse {
+  return { ...topic, partitions: topic.partitions.map((partition) => ({ ...partition, leaderEpoch })) }
+}
+
+function wantedTopics(
+  { state, version }: RequestContext,
+  view: MetadataView,
+  request: MetadataRequest,
+): TopicResponse[] {
   if (asksForAll(request, version))
-    return [...state.topics.values()].map((topic) => describedTopic(state, topic))
+    return [...view.topics.values()].map((topic) => describedTopic(view, topic))
   const wanted = request.topics ?? []
   const ids = new Set(wanted.map(({ topicId }) => topicId).filter((id) => id !== ZERO_UUID))
   // One id in the request, and names in it count for nothing.
   if (ids.size > 0) {
     return [...ids].map((id) => {
-      const topic = state.topicById(id)
+      const topic = topicById(view, id)
       return topic === undefined
         ? failedTopic(null, id, errno('UNKNOWN_TOPIC_ID'))
-        : describedTopic(state, topic)
+        : describedTopic(view, topic)
     })
   }
   const names = new Set(wanted.map(({ name }) => name ?? ''))
   return [...names].map((name) => {
-    const topic = state.topics.get(name)
-    if (topic !== undefined) return describedTopic(state, topic)
+    const topic = view.topics.get(name)
+    if (topic !== undefined) return describedTopic(view, topic)
     if (!isValidTopicName(name)) return failedTopic(name, ZERO_UUID, errno('INVALID_TOPIC_EXCEPTION'))
     // The request that has a topic created does not wait for it: the next one finds it.
-    if (request.allowAutoTopicCreation && state.autoCreateTopics) state.createTopic(name, {})
+    if (request.allowAutoTopicCreation && state.autoCreateTopics && !state.topics.has(name))
+      state.createTopic(name, {})
     return failedTopic(name, ZERO_UUID, errno('UNKNOWN_TOPIC_OR_PARTITION'))
   })
 }

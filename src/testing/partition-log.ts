@@ -61,9 +61,13 @@ export class PartitionLog {
   /** Offset of the first record. */
   readonly startOffset = 0
   #endOffset = 0
-  readonly #batches: Uint8Array[] = []
-  readonly #aborted: AbortedTransaction[] = []
-  readonly producers = new ProducerStates()
+  #batches: Uint8Array[] = []
+  #aborted: AbortedTransaction[] = []
+  #producers = new ProducerStates()
+
+  get producers(): ProducerStates {
+    return this.#producers
+  }
 
   /** Offset that the next record gets. */
   get endOffset(): number {
@@ -136,6 +140,26 @@ export class PartitionLog {
     this.#endOffset += header.recordCount
     const logAppendTimeMs = config.messageTimestampType === 'LogAppendTime' ? now : -1
     return { baseOffset, logAppendTimeMs, isDuplicate: false }
+  }
+
+  /** Keeps the batches before `endOffset`, and of producers what these tell. A batch goes as a whole. */
+  truncate(endOffset: number): void {
+    if (!Number.isInteger(endOffset) || endOffset < 0)
+      throw new RangeError(`a log cannot be cut to offset ${endOffset}`)
+    const old = this.#batches
+    this.#batches = []
+    this.#producers = new ProducerStates()
+    this.#endOffset = 0
+    for (const batch of old) {
+      const header = readBatchHeader(batch)
+      const baseOffset = this.#endOffset
+      if (baseOffset + header.recordCount > endOffset) break
+      this.#batches.push(batch)
+      this.#endOffset += header.recordCount
+      if (header.isControl) this.#producers.end({ ...header, transactionVersion: 1 })
+      else this.#producers.remember(header, baseOffset, header.maxTimestamp)
+    }
+    this.#aborted = this.#aborted.filter(({ lastOffset }) => lastOffset < this.#endOffset)
   }
 
   /** Appends the marker that ends a transaction here. Throws INVALID_PRODUCER_EPOCH where it comes too late. */

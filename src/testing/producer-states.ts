@@ -150,7 +150,11 @@ export class ProducerStates {
    * Ends the open transaction, and fences epochs below the marker's. Returns where the transaction began, undefined
    * where it has no records here. Throws INVALID_PRODUCER_EPOCH for a marker that comes too late.
    */
-  end({ producerId, producerEpoch, transactionVersion }: Marker): number | undefined {
+  end({
+    producerId,
+    producerEpoch,
+    transactionVersion,
+  }: Pick<Marker, 'producerId' | 'producerEpoch' | 'transactionVersion'>): number | undefined {
     const current = this.#producers.get(producerId)
     if (current !== undefined) {
       const isAgain = producerEpoch === current.epoch && current.transactionStart === undefined
@@ -165,6 +169,12 @@ export class ProducerStates {
     if (!(verification?.supportsEpochBump === true && verification.epoch === producerEpoch))
       this.#verifications.delete(producerId)
     return start
+  }
+
+  /** Forgets every producer that has no transaction open. */
+  forget(): void {
+    for (const [producerId, { transactionStart }] of this.#producers)
+      if (transactionStart === undefined) this.#producers.delete(producerId)
   }
 
   #isOpen(producerId: bigint, epoch: number): boolean {

@@ -39,6 +39,8 @@ export interface RequestContext {
   readonly batches: readonly ReceivedBatch[]
   /** An error on order: answered in place of an answer of the broker's own, for this topic or for all. */
   readonly forced: { readonly errno: number; readonly topic: string | undefined } | undefined
+  /** A leader epoch on order, which Metadata gives in place of the partitions' own, for this topic or for all. */
+  readonly forged: { readonly leaderEpoch: number; readonly topic: string | undefined } | undefined
 }
 
 /** `'nothing'`: acks=0, no answer is expected. `'close'`: acks=0 and an error, which only a closed connection tells. */

@@ -250,6 +250,32 @@ export class TestCluster implements AsyncDisposable {
     this.#state.addPartitions(topic, total)
   }
 
+  /** Cuts the log of a partition to `endOffset`, as a leader does that was not in sync: what it lacks is lost. */
+  truncateLog(topic: string, partition: number, endOffset: number): void {
+    this.#state.partition(topic, partition).log.truncate(endOffset)
+  }
+
+  /**
+   * The brokers forget what they know of producers in a partition, as after `producer.id.expiration.ms`: a batch that
+   * comes again is not recognised, and any sequence may come next. Producers with an open transaction are remembered.
+   */
+  forgetProducers(topic: string, partition: number): void {
+    this.#state.partition(topic, partition).log.producers.forget()
+  }
+
+  /**
+   * A broker hears nothing new: it answers Metadata requests with the topics, leaders and brokers of now, until
+   * `thawMetadata`.
+   */
+  freezeMetadata(brokerId: number): void {
+    this.#state.freezeMetadata(this.#node(brokerId).broker.nodeId)
+  }
+
+  /** The broker knows again what the others know. */
+  thawMetadata(brokerId: number): void {
+    this.#state.thawMetadata(this.#node(brokerId).broker.nodeId)
+  }
+
   /**
    * Makes another broker the leader of a partition: `brokerId`, which must be a replica and alive, or -1 for nobody;
    * without it the next one in sync. The leader epoch goes up. Returns the new leader, -1 for none.

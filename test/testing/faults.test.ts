@@ -125,6 +125,32 @@ describe('what a fault does', () => {
     while (stored() < count) await settled()
   }
 
+  test('throttleMs is in the answer, which comes at once, and nothing is read for so long', async () => {
+    cluster.fail({ api: 'Produce' }, { throttleMs: 700 })
+    const first = send('one')
+    const second = send('two')
+    expect(await answer(first)).toMatchObject({
+      throttleTimeMs: 700,
+      responses: [{ partitionResponses: [{ errorCode: 0 }] }],
+    })
+    expect(timers).toMatchObject([{ delayMs: 700 }])
+    await settled()
+    expect(stored()).toBe(1)
+    timers[0]!.fire()
+    expect(await answer(second)).toMatchObject({ throttleTimeMs: 0 })
+    expect(stored()).toBe(2)
+  })
+
+  test('leaderEpoch stands in the next Metadata answer, in place of the partitions own', async () => {
+    cluster.fail({ api: 'Metadata', topic: 'orders' }, { leaderEpoch: 0x7fffffff })
+    const epochs = async () =>
+      (await client.metadata(['orders', 'clicks'])).topics.map(({ partitions }) =>
+        partitions.map(({ leaderEpoch }) => leaderEpoch),
+      )
+    expect(await epochs()).toEqual([[0x7fffffff, 0x7fffffff], [0]])
+    expect(await epochs()).toEqual([[0, 0], [0]])
+  })
+
   describe('error', () => {
     test('is the answer of each partition, and nothing is appended', async () => {
       cluster.fail({ api: 'Produce' }, { error: 'KAFKA_STORAGE_ERROR' })
