@@ -492,8 +492,7 @@ export class Producer<K = Payload, V = Payload> {
     const { metadata } = this.#cluster
     for (const name of this.#accumulator.topicNames)
       if (metadata.topic(name) === undefined) this.#takeMetadata(name)
-    for (const { name, oldPartitionCount, newPartitionCount, isRecreated } of changes) {
-      if (isRecreated) this.#accumulator.restartSequences(name)
+    for (const { name, oldPartitionCount, newPartitionCount } of changes) {
       this.#takeMetadata(name)
       if (oldPartitionCount > 0 && newPartitionCount > oldPartitionCount) {
         this.#config.logger.warn('a topic has more partitions: from here on its keys map to other ones', {
@@ -522,9 +521,7 @@ export class Producer<K = Payload, V = Payload> {
   /** Brings what is known of a topic to its queues; a topic that is not known (any more) has to be asked for again. */
   #takeMetadata(name: string): void {
     const { metadata } = this.#cluster
-    const topic = metadata.topic(name)
-    if (topic === undefined) this.#accumulator.updateTopic(name, [], [])
-    else this.#accumulator.updateTopic(name, topic.partitions, topic.availablePartitions)
+    this.#accumulator.updateTopic(name, metadata.topic(name))
     const error = metadata.topicError(name)
     if (error?.retriable === false) this.#sender.failTopic(name, error)
   }

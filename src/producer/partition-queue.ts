@@ -19,6 +19,8 @@ export class PartitionQueue {
   readonly sequences = new PartitionSequences()
   /** The broker that leads the partition. */
   leader = NO_LEADER
+  /** The last one that was told of; -1 before. */
+  leaderEpoch = -1
   /** Requests with a batch of this partition that are unanswered, and the broker they went to. */
   onWire = 0
   onWireBroker = NO_LEADER

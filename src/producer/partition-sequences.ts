@@ -4,6 +4,10 @@
  * nothing new is drained until the fate of its successors tells whether there is a gap. A proven gap is left behind
  * by starting again at 0 under a higher epoch (KIP-360), but only when nothing of the partition is on the wire.
  *
+ * A sequence is never set back under its epoch, for the broker takes a sequence that it has seen for a duplicate. So a
+ * topic that was deleted and created again keeps its sequences: where records go by name, some may be in the new log
+ * before the producer hears of it.
+ *
  * The epoch is raised for the partition alone: brokers check it partition by partition, so the others need not pause.
  */
 import { NO_SEQUENCE, type ProducerBatch } from './producer-batch.js'
@@ -32,6 +36,9 @@ export class PartitionSequences {
   mustRestart = false
   /** Batches with a sequence whose request is unanswered or that wait to be sent again, in order. */
   readonly inFlight: ProducerBatch[] = []
+  /** Counts the logs that the partition has had: a batch remembers the one that it was last sent to. */
+  log = 0
+  #isKnown = false
   #next = 0
   #lastAcked = NO_SEQUENCE
   #lastAckedOrdinal = -1
@@ -42,12 +49,12 @@ export class PartitionSequences {
   }
 
   /**
-   * The broker has acknowledged a batch of this producer id and epoch, so it refuses one that comes behind a gap. Before
-   * that it takes whatever sequence comes first: were two batches on their way, it could refuse the first, as it does
-   * while a topic is new, and store the second ahead of it.
+   * A batch of this producer id and epoch is acknowledged in this log, so the broker refuses one that comes behind a gap.
+   * Before that it takes whatever sequence comes first: were two batches on their way, it could refuse the first, as it
+   * does while a topic is new, and store the second ahead of it.
    */
   get isKnown(): boolean {
-    return this.#lastAcked !== NO_SEQUENCE
+    return this.#isKnown
   }
 
   /** Everything that was sent up to now is in the log. */
@@ -69,9 +76,16 @@ export class PartitionSequences {
     this.inFlight.push(batch)
   }
 
+  /** The partition may have another log from here on, which knows nothing of this producer; its sequences go on. */
+  forgetLog(): void {
+    this.log++
+    this.#isKnown = false
+  }
+
   /** The broker has the batch. */
   acknowledge(batch: ProducerBatch, baseOffset: bigint): void {
     this.#remove(batch)
+    if (batch.log === this.log) this.#isKnown = true
     if (batch.ordinal <= this.#lastAckedOrdinal) return
     this.#lastAckedOrdinal = batch.ordinal
     this.#lastAcked = addToSequence(batch.baseSequence, batch.recordCount - 1)
@@ -107,6 +121,7 @@ export class PartitionSequences {
     this.isUnresolved = this.mustRestart = false
     this.#next = 0
     this.#lastAcked = NO_SEQUENCE
+    this.#isKnown = false
   }
 
   #remove(batch: ProducerBatch): boolean {

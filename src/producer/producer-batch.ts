@@ -67,6 +67,8 @@ export class ProducerBatch {
   producerId = -1n
   producerEpoch = -1
   baseSequence = NO_SEQUENCE
+  /** Which of its partition's logs it was last sent to; see PartitionSequences. */
+  log = -1
 
   /** Its places in the accumulator's lists. */
   expiry: Deadline<ProducerBatch> | null = null

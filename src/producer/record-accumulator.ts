@@ -17,7 +17,7 @@ import { Fifo } from './fifo.js'
 import { FlushGenerations, type Generation } from './flush-generations.js'
 import { NO_LEADER, type Listing, type PartitionQueue } from './partition-queue.js'
 import { ProducerBatch } from './producer-batch.js'
-import { TopicQueues } from './topic-queues.js'
+import { TopicQueues, type TopicState } from './topic-queues.js'
 
 /** A batch has no room for another record below this. */
 const SMALLEST_RECORD = 7
@@ -301,24 +301,15 @@ export class RecordAccumulator {
   }
 
   /**
-   * Takes over a topic's metadata. A batch that waits to be tried again need not wait where there is a new leader.
+   * Takes over a topic's metadata, undefined where there is none. A batch that waits to be tried again need not wait where
+   * there is a new leader.
    */
-  updateTopic(
-    name: string,
-    partitions: Parameters<TopicQueues['update']>[0],
-    availablePartitions: readonly number[],
-  ): void {
-    for (const queue of this.topic(name).update(partitions, availablePartitions)) {
+  updateTopic(name: string, topic: TopicState | undefined): void {
+    for (const queue of this.topic(name).update(topic)) {
       queue.listing = null
       if (queue.head !== null) queue.head.retryAtMs = 0
       this.markReady(queue)
     }
-  }
-
-  /** The topic was deleted and created again: the new one knows nothing of this producer, and holds none of its batches. */
-  restartSequences(name: string): void {
-    for (const { sequences } of this.topic(name).partitions)
-      sequences.mustRestart = sequences.producerId !== -1n
   }
 
   /** The next batch whose delivery timeout is over; it is in no queue any more, though it may be on the wire. */

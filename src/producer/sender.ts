@@ -458,9 +458,7 @@ export class Sender {
   /** Where a leader hint changed the metadata, the queue follows at once. */
   #followLeader(queue: PartitionQueue): void {
     const topic = this.#parts.cluster.metadata.topic(queue.topic)
-    if (topic !== undefined) {
-      this.#parts.accumulator.updateTopic(queue.topic, topic.partitions, topic.availablePartitions)
-    }
+    if (topic !== undefined) this.#parts.accumulator.updateTopic(queue.topic, topic)
   }
 
   // Outcomes

@@ -55,8 +55,10 @@ export abstract class SequenceGate implements DrainGate {
     return true
   }
 
-  /** Gives a batch that is about to be sent for the first time its place in the sequence. */
+  /** The batch is about to be sent: the first time it gets its place in the sequence. */
   assignSequence(batch: ProducerBatch): void {
-    if (!batch.hasSequence) batch.queue.sequences.assign(batch)
+    const { sequences } = batch.queue
+    if (!batch.hasSequence) sequences.assign(batch)
+    batch.log = sequences.log
   }
 }

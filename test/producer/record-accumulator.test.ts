@@ -4,6 +4,7 @@ import { RecordTooLargeError } from '../../src/errors.js'
 import type { PartitionQueue } from '../../src/producer/partition-queue.js'
 import type { ProducerBatch } from '../../src/producer/producer-batch.js'
 import { RecordAccumulator, type AccumulatorConfig } from '../../src/producer/record-accumulator.js'
+import { ZERO_UUID } from '../../src/protocol/apis.js'
 import { readRecordBatch } from '../../src/records/read-record-batch.js'
 
 const defaults: AccumulatorConfig = {
@@ -31,12 +32,9 @@ class Bench {
 
   /** A topic whose partitions are led by these brokers. */
   topic(name: string, ...leaders: number[]): PartitionQueue[] {
-    const partitions = leaders.map((leader, index) => ({ index, leader }))
-    this.accumulator.updateTopic(
-      name,
-      partitions,
-      partitions.filter((one) => one.leader >= 0).map(({ index }) => index),
-    )
+    const partitions = leaders.map((leader, index) => ({ index, leader, leaderEpoch: -1 }))
+    const availablePartitions = partitions.filter((one) => one.leader >= 0).map(({ index }) => index)
+    this.accumulator.updateTopic(name, { id: ZERO_UUID, partitions, availablePartitions })
     return this.accumulator.topic(name).partitions
   }
 

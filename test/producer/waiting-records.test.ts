@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { Generation } from '../../src/producer/flush-generations.js'
 import { TopicQueues } from '../../src/producer/topic-queues.js'
 import { WaitingRecords, type WaitingRecord, type WaitsFor } from '../../src/producer/waiting-records.js'
+import { ZERO_UUID } from '../../src/protocol/apis.js'
 import { ManualClock } from '../network/manual-clock.js'
 
 class Bench {
@@ -30,8 +31,8 @@ class Bench {
   }
 
   learn(topic: TopicQueues, partitions: number): void {
-    const rows = Array.from({ length: partitions }, (_, index) => ({ index, leader: 1 }))
-    topic.update(rows, rows.map(({ index }) => index)) // prettier-ignore
+    const rows = Array.from({ length: partitions }, (_, index) => ({ index, leader: 1, leaderEpoch: -1 }))
+    topic.update({ id: ZERO_UUID, partitions: rows, availablePartitions: rows.map(({ index }) => index) })
   }
 
   add(topic: TopicQueues, value: string, waitsFor: WaitsFor, inMs = 1000, bytes = 100): WaitingRecord {

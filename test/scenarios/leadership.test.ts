@@ -85,21 +85,6 @@ test('a topic that was deleted and made anew is followed by its new id', async (
   expect(requests(cluster, 'Produce')[1]!.batches[0]!.outcome).toBe('UNKNOWN_TOPIC_ID')
 })
 
-test('a topic that was made anew begins with a new epoch, one batch first, though several were in flight', async () => {
-  const { cluster, producer } = await arena()
-  const orders = producer({ batchSize: 80 })
-  await orders.send({ topic: 'orders', value: 'old' })
-  cluster.deleteTopic('orders')
-  cluster.createTopic('orders', { partitions: 1 })
-  // The new log would take any sequence from a producer that it does not know.
-  const sent = Array.from({ length: 5 }, (_, i) => orders.send({ topic: 'orders', value: String(i) }))
-  const offsets = (await Promise.all(sent)).map(({ offset }) => offset)
-  expect(offsets).toEqual([0n, 1n, 2n, 3n, 4n])
-  expect(stored(cluster)).toEqual(['0', '1', '2', '3', '4'])
-  const appended = batches(cluster).filter((batch) => batch.endsWith('NONE'))
-  expect(appended).toEqual(['0/0 NONE', '1/0 NONE', '1/2 NONE', '1/4 NONE'])
-})
-
 test('a topic that is deleted for good: its records fail when their time is over, and say why', async () => {
   const { clock, cluster, producer } = await frozenArena({ ...replicated, autoCreateTopics: false })
   const orders = producer({ retryBackoffMs: 100, retryBackoffMaxMs: 1000, deliveryTimeoutMs: 30_000 })
