@@ -531,6 +531,8 @@ export class Producer<K = Payload, V = Payload> {
     if (error.retriable) return
     this.#intake.failWaitingForMetadata(error)
     for (const wake of this.#metadataWaiters) wake(error)
+    // Batches whose partition has no leader do not fail with it: they have metadata asked for again.
+    this.#sender.wake()
   }
 
   #onConnection(event: 'connect' | 'disconnect', broker: ConnectionEvent): void {

@@ -158,6 +158,8 @@ export class MetadataRefresh {
     // What was asked for is still wanted, but with back-off: a topic is new only once.
     this.#needed.clear()
     this.#needsAll = error.retriable
+    // What cannot pass by itself, a refused login say, may have passed a while later.
+    if (!error.retriable && this.#ageTimer !== undefined) this.#watchAge()
     if (
       error.errno !== undefined &&
       metadataReaction(error.errno) === 'rebootstrap' &&

@@ -12,6 +12,7 @@ import { initProducerIdReaction } from '../protocol/reactions.js'
 import type { PartitionQueue } from './partition-queue.js'
 import { MAX_EPOCH, type ProducerIdAndEpoch } from './partition-sequences.js'
 import type { ProducerBatch } from './producer-batch.js'
+import { givenIdentity } from './producer-identity.js'
 import { SequenceGate } from './sequence-gate.js'
 
 /** A producer without transactions asks for no transaction timeout. */
@@ -93,14 +94,14 @@ export class Idempotence extends SequenceGate {
         producerEpoch: -1,
       })
       const reaction = initProducerIdReaction(response.errorCode)
+      const where = `InitProducerId at broker ${connection.nodeId}`
       if (reaction === 'success') {
-        this.identity = { producerId: response.producerId, producerEpoch: response.producerEpoch }
+        this.identity = givenIdentity(response, where)
         this.#isInitializing = false
         this.lastError = null
         onProducerId()
         return
       }
-      const where = `InitProducerId at broker ${connection.nodeId}`
       this.#failed(brokerError(response.errorCode, where, { fatal: reaction === 'fatal' }), attempts)
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error

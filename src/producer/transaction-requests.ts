@@ -25,6 +25,7 @@ import {
 import type { TopicPartition } from '../record.js'
 import { Coordinator, type CoordinatorParts, type Verdict } from './coordinator.js'
 import type { ProducerIdAndEpoch } from './partition-sequences.js'
+import { givenIdentity } from './producer-identity.js'
 
 /** The last versions of classic transactions; the next one is for transactions v2. */
 export const CLASSIC = { produce: 11, endTxn: 4, txnOffsetCommit: 4 } as const
@@ -81,8 +82,9 @@ export class TransactionRequests {
     const transactionTimeoutMs = this.#transactionTimeoutMs
     const { producerId, producerEpoch } = await this.#coordinator.request(InitProducerId, {
       body: () => ({ transactionalId, transactionTimeoutMs, ...current }),
-      verdict: ({ errorCode }) => {
-        const said = verdict(initTransactionsReactions, errorCode)
+      verdict: (response) => {
+        const said = verdict(initTransactionsReactions, response.errorCode)
+        if (said.reaction === 'success') givenIdentity(response, InitProducerId.name)
         // Where the last epoch was given and the answer got lost, a coordinator fails whenever it is asked again.
         const isEnd = current.producerEpoch >= NEARLY_LAST_EPOCH && said.errorCode === UNKNOWN_SERVER_ERROR
         return isEnd ? { ...said, reaction: 'fatal' } : said
@@ -212,8 +214,9 @@ export class TransactionRequests {
         mayTakeEffect(true)
         return { transactionalId: this.#transactionalId, ...identity, committed }
       },
-      verdict: ({ errorCode }) => {
-        const said = verdict(endTxnReactions, errorCode)
+      verdict: (response) => {
+        const said = verdict(endTxnReactions, response.errorCode)
+        if (said.reaction === 'success' && response.producerId >= 0n) givenIdentity(response, EndTxn.name)
         // A refusal says nothing of the attempts before it.
         if (attempts === 1 && isRefusal(said)) mayTakeEffect(false)
         return said

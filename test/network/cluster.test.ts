@@ -858,6 +858,30 @@ describe('metadata', () => {
     expect(brokers.requests).toHaveLength(2)
   })
 
+  test.each([
+    ['login', new AuthenticationError('not now', { errno: 58 })],
+    ['handshake', new AuthenticationError('not now', { code: 'SSL_HANDSHAKE_FAILED' })],
+  ])('is refreshed by age again after a refused %s at the time of the refresh', async (_, refusal) => {
+    const brokers = new TinyCluster(1)
+    brokers.topic('orders')
+    let isRefused = false
+    const authenticate = (): Promise<number> => (isRefused ? Promise.reject(refusal) : Promise.resolve(0))
+    const one = start({ metadataMaxAgeMs: 1000, connectionsMaxIdleMs: 900 }, { authenticate })
+    one.requestMetadataUpdate('orders')
+    await settled()
+    isRefused = true
+    await clock.advance(1500)
+    expect(errors.at(-1)).toMatchObject({ name: 'AuthenticationError', retriable: false })
+    expect(brokers.requests).toHaveLength(1)
+    isRefused = false
+    brokers.topic('orders', [
+      [1, 0],
+      [1, 0],
+    ])
+    await clock.advance(2500)
+    expect(one.metadata.topic('orders')?.partitions).toHaveLength(2)
+  })
+
   test('does not come from a broker that knows no brokers: others are asked', async () => {
     const brokers = new TinyCluster(2)
     brokers.topic('orders')

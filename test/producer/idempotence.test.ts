@@ -94,6 +94,19 @@ describe('the producer id', () => {
     expect(bench.manager).toMatchObject({ lastError: null })
   })
 
+  test.each([
+    { producerId: -1n, producerEpoch: 0 },
+    { producerId: 7n, producerEpoch: -1 },
+    { producerId: -1n, producerEpoch: -1 },
+  ])('that is negative turns idempotence off nowhere: another one is asked for (%o)', async (nonsense) => {
+    const bench = await new Bench(nonsense, {}).start()
+    const batch = bench.batch(0)
+    expect(bench.drain(batch)).toBeNull()
+    expect(bench.manager.lastError).toMatchObject({ name: 'ProtocolError', retriable: true })
+    await bench.clock.advance(100)
+    expect(bench.drain(batch)).toBe('7:0/0')
+  })
+
   test('is not asked for any more when nobody wants it, or after the close', async () => {
     for (const give of [
       (bench: Bench) => (bench.isWanted = false),

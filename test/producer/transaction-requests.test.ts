@@ -92,3 +92,30 @@ test('TxnOffsetCommit: an offset without a word is sent again, alone', async () 
     [{ partitions: [{ partitionIndex: 1 }] }],
   ])
 })
+
+test.each([
+  { producerId: -1n, producerEpoch: 0 },
+  { producerId: 7n, producerEpoch: -1 },
+])('InitProducerId: an identity that is negative is asked for again (%o)', async (nonsense) => {
+  const { requests, asked, clock } = bench(
+    { errorCode: 0, ...nonsense },
+    { errorCode: 0, producerId: 7n, producerEpoch: 3 },
+  )
+  const given = requests.initProducerId({ producerId: -1n, producerEpoch: -1 })
+  await settled()
+  expect(requests.lastError).toMatchObject({ name: 'ProtocolError', retriable: true })
+  await clock.advance(150)
+  expect(await given).toEqual({ producerId: 7n, producerEpoch: 3 })
+  expect(asked).toHaveLength(2)
+})
+
+test('EndTxn: a negative epoch for the next transaction is asked for again', async () => {
+  const { requests, asked, clock } = bench(
+    { errorCode: 0, producerId: 7n, producerEpoch: -1 },
+    { errorCode: 0, producerId: 7n, producerEpoch: 1 },
+  )
+  const ended = requests.endTxn({ ...asker, isV2: true }, true, () => {})
+  await clock.advance(150)
+  expect(await ended).toEqual({ producerId: 7n, producerEpoch: 1 })
+  expect(asked).toHaveLength(2)
+})

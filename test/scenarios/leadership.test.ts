@@ -1,6 +1,6 @@
 /** Leaders move, topics grow and are made anew, brokers go: the producer follows, and loses, doubles and mixes nothing. */
 import { describe, expect, test } from 'vitest'
-import type { KafkaError } from '../../src/index.js'
+import { AuthenticationError, type KafkaError, type SaslMechanism } from '../../src/index.js'
 import { arena, batches, failure, frozenArena, requests, stored, turnsUntil } from './arena.js'
 
 const replicated = { brokers: 3, topics: { orders: { partitions: 1 } } }
@@ -70,6 +70,29 @@ test('a partition without a leader: records wait until it has one', async () => 
   expect(stored(cluster)).toEqual(['a'])
   cluster.moveLeader('orders', 0, 2)
   await clock.advance(1_500)
+  expect(await sent).toMatchObject({ offset: 1n })
+})
+
+test('a partition without a leader, while a login is refused: its records go when both have passed', async () => {
+  const { clock, cluster, producer } = await frozenArena(replicated)
+  let isRefused = false
+  const sasl: SaslMechanism = {
+    mechanism: 'TEST',
+    authenticate: () =>
+      isRefused ? Promise.reject(new AuthenticationError('who are you?')) : Promise.resolve(),
+  }
+  const orders = producer({ sasl, retryBackoffMs: 100, retryBackoffMaxMs: 1000 })
+  await orders.send({ topic: 'orders', value: 'a' })
+  cluster.moveLeader('orders', 0, -1)
+  const sent = orders.send({ topic: 'orders', value: 'b' })
+  await clock.advance(1000)
+  isRefused = true
+  const undo = cluster.fail({ api: 'Metadata', times: Infinity }, 'close')
+  await clock.advance(5000)
+  undo()
+  isRefused = false
+  cluster.moveLeader('orders', 0, 2)
+  await clock.advance(1500)
   expect(await sent).toMatchObject({ offset: 1n })
 })
 
