@@ -12,6 +12,9 @@ import type { Clock, Timer } from './clock.js'
 import type { Connection } from './connection.js'
 import type { Metadata, TopicChange } from './metadata.js'
 
+/** The version of Metadata from which on brokers tell leader epochs that can be relied on (KAFKA-9212). */
+const RELIABLE_EPOCHS_SINCE = 9
+
 export interface MetadataRefreshParts {
   readonly metadata: Metadata
   readonly config: Pick<
@@ -134,7 +137,12 @@ export class MetadataRefresh {
       const retriable = metadataReaction(response.errorCode) === 'retry'
       throw brokerError(response.errorCode, 'metadata', { retriable })
     }
-    const changes = metadata.update(response, asked)
+    const doubtsBefore = this.#countDoubts(asked)
+    const changes = metadata.update(response, asked, {
+      broker: `${connection.host}:${connection.port}`,
+      at: clock.now(),
+      hasReliableEpochs: connection.version(MetadataApi) >= RELIABLE_EPOCHS_SINCE,
+    })
     if (changes === undefined) {
       const error = new ConnectionError(`${connection.host}:${connection.port} knows no brokers (yet)`)
       // Others may know more.
@@ -147,7 +155,14 @@ export class MetadataRefresh {
       if (metadata.isUnsettled(name)) this.#needsAll = true
     }
     onAnswer(connection, changes)
-    return changes.some(({ error }) => error === undefined)
+    // A doubt that is new is news too: the answer that settles it is asked for soon.
+    return changes.some(({ error }) => error === undefined) || this.#countDoubts(asked) > doubtsBefore
+  }
+
+  #countDoubts(topics: Iterable<string>): number {
+    let count = 0
+    for (const name of topics) if (this.#parts.metadata.isInDoubt(name)) count++
+    return count
   }
 
   #onFailure(error: unknown): void {

@@ -1,15 +1,17 @@
 /**
  * What is known of the cluster: its brokers, and of each topic in use its partitions and their leaders. No I/O. A
- * partition of one topic id never goes back to an older leader epoch, and nothing that a broker says can make the cache
+ * partition of one topic id goes back to an older leader epoch only when that is repeated, and nothing that a broker says can make the cache
  * contradict itself: a leader is a known broker, or there is none; partitions are dense.
  */
 import { ProtocolError, type KafkaError } from '../errors.js'
+import type { ResolvedConfig } from '../config.js'
 import type { Logger } from '../logger.js'
 import type { Metadata as MetadataApi } from '../protocol/apis.js'
 import { ZERO_UUID } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
 import { metadataReaction } from '../protocol/reactions.js'
 import type { ResponseOf } from '../protocol/schema.js'
+import { TopicDoubts, type Source } from './topic-doubts.js'
 
 export type MetadataResponse = ResponseOf<typeof MetadataApi>
 type TopicRow = MetadataResponse['topics'][number]
@@ -66,6 +68,7 @@ interface Entry {
   readonly name: string
   topic: TopicMetadata | undefined
   error: KafkaError | undefined
+  doubts: TopicDoubts
   /** Set by `use`, taken back by `expire`: so that `use` needs no clock. */
   isUsed: boolean
   idleSince: number
@@ -73,13 +76,15 @@ interface Entry {
 
 export class Metadata {
   readonly #maxIdleMs: number
+  readonly #retryBackoffMs: number
   readonly #logger: Logger
   readonly #entries = new Map<string, Entry>()
   #brokers = new Map<number, Broker>()
   #clusterId: string | null = null
 
-  constructor(options: { readonly metadataMaxIdleMs: number; readonly logger: Logger }) {
+  constructor(options: Pick<ResolvedConfig, 'metadataMaxIdleMs' | 'retryBackoffMs' | 'logger'>) {
     this.#maxIdleMs = options.metadataMaxIdleMs
+    this.#retryBackoffMs = options.retryBackoffMs
     this.#logger = options.logger
   }
 
@@ -113,7 +118,15 @@ export class Metadata {
     const entry = this.#entries.get(name)
     if (entry !== undefined) entry.isUsed = true
     else {
-      this.#entries.set(name, { name, topic: undefined, error: undefined, isUsed: true, idleSince: 0 })
+      const doubts = new TopicDoubts(this.#retryBackoffMs)
+      this.#entries.set(name, {
+        name,
+        topic: undefined,
+        error: undefined,
+        doubts,
+        isUsed: true,
+        idleSince: 0,
+      })
     }
   }
 
@@ -135,12 +148,21 @@ export class Metadata {
     }
   }
 
-  /** Whether a topic's state calls for another answer soon: it is missing, it has an error, a partition has no leader. */
+  /**
+   * Whether a topic's state calls for another answer soon: it is missing, it has an error, a partition has no leader, or a
+   * leader epoch that was told is in doubt.
+   */
   isUnsettled(name: string): boolean {
     const entry = this.#entries.get(name)
     if (entry === undefined) return false
     if (entry.error !== undefined) return entry.error.retriable
+    if (entry.doubts.isOpen) return true
     return entry.topic === undefined || entry.topic.availablePartitions.length < entry.topic.partitions.length
+  }
+
+  /** An answer contradicts what is known of the topic; the next one decides. */
+  isInDoubt(name: string): boolean {
+    return this.#entries.get(name)?.doubts.isOpen ?? false
   }
 
   /**
@@ -148,7 +170,11 @@ export class Metadata {
    * answer from here on, unless it has none that is usable: then nothing is taken in, and undefined is returned (a
    * broker that is starting up knows no other).
    */
-  update(response: MetadataResponse, asked: ReadonlySet<string>): readonly TopicChange[] | undefined {
+  update(
+    response: MetadataResponse,
+    asked: ReadonlySet<string>,
+    source: Source,
+  ): readonly TopicChange[] | undefined {
     const brokers = this.#usableBrokers(response)
     if (brokers.size === 0) return undefined
     this.#brokers = brokers
@@ -162,8 +188,19 @@ export class Metadata {
         this.#logger.debug('metadata of a topic was ignored', { topic: row.name })
         continue
       }
+      if (
+        entry.topic !== undefined &&
+        row.errorCode === 0 &&
+        entry.doubts.isOfReplaced(row.topicId, source)
+      ) {
+        this.#logger.debug('a broker tells of a topic that was replaced', {
+          topic: row.name,
+          id: row.topicId,
+        })
+        continue
+      }
       answered.add(entry)
-      this.#take(entry, row)
+      this.#take(entry, row, source)
     }
     const changes: TopicChange[] = []
     for (const [entry, old] of before) {
@@ -203,6 +240,7 @@ export class Metadata {
   forgetBrokers(): void {
     this.#brokers = new Map()
     for (const entry of this.#entries.values()) {
+      entry.doubts = new TopicDoubts(this.#retryBackoffMs)
       if (entry.topic === undefined) continue
       const partitions = entry.topic.partitions.map(({ index }) => ({ index, leader: -1, leaderEpoch: -1 }))
       entry.topic = describeTopic(entry.name, entry.topic.id, partitions)
@@ -219,7 +257,7 @@ export class Metadata {
     return brokers
   }
 
-  #take(entry: Entry, row: TopicRow): void {
+  #take(entry: Entry, row: TopicRow, source: Source): void {
     const problem = row.errorCode === 0 ? nonsense(row) : undefined
     if (row.errorCode !== 0) {
       entry.error = brokerError(row.errorCode, `metadata of topic ${entry.name}`, {
@@ -232,7 +270,7 @@ export class Metadata {
       this.#logger.warn('metadata of a topic makes no sense', { topic: entry.name, problem })
     } else {
       entry.error = undefined
-      entry.topic = merged(entry.topic, entry.name, row)
+      entry.topic = merged(entry, row, source)
     }
   }
 
@@ -264,16 +302,21 @@ function nonsense({ partitions }: TopicRow): string | undefined {
   return undefined
 }
 
-function merged(old: TopicMetadata | undefined, name: string, row: TopicRow): TopicMetadata {
+function merged({ name, topic: old, doubts }: Entry, row: TopicRow, source: Source): TopicMetadata {
   // The id is missing in answers of old brokers, which a cluster may have beside newer ones while it is upgraded.
   const isSame =
     old !== undefined && (old.id === row.topicId || row.topicId === ZERO_UUID || old.id === ZERO_UUID)
+  if (old !== undefined && !isSame) doubts.replaceId(old.id, row.topicId)
+  const isBelieved = doubts.weighEpochs(source)
   const partitions: PartitionMetadata[] = []
-  for (const { partitionIndex: index, leaderId, leaderEpoch } of row.partitions) {
+  for (const { partitionIndex: index, leaderId, leaderEpoch: told } of row.partitions) {
     const known = isSame ? old.partitions[index] : undefined
-    // Brokers before 2.1 give no epoch, so they are always believed.
-    const isOlder = known !== undefined && leaderEpoch !== -1 && leaderEpoch < known.leaderEpoch
-    partitions[index] = isOlder ? known : { index, leader: leaderId, leaderEpoch }
+    // A broker that gives no epoch, or none to rely on, is always believed.
+    const leaderEpoch = source.hasReliableEpochs ? told : -1
+    partitions[index] =
+      known === undefined || isBelieved(index, leaderEpoch, known.leaderEpoch)
+        ? { index, leader: leaderId, leaderEpoch }
+        : known
   }
   const isCertain = old !== undefined && old.id === row.topicId && row.topicId !== ZERO_UUID
   // A topic never loses partitions: the broker that answered has not heard of these yet.

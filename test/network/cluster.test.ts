@@ -795,6 +795,36 @@ describe('metadata', () => {
     expect(one.metadata.topic('orders')).toBeDefined()
   })
 
+  test('with an absurd leader epoch does no harm once honest answers follow: the partition has its leader soon', async () => {
+    const brokers = new TinyCluster(2)
+    brokers.topic('orders', [[1, 5]])
+    const one = start()
+    one.requestMetadataUpdate('orders')
+    await settled()
+    const absurd = { name: 'orders', id: ID, partitions: [[9, 0x7fff_ffff]] as const }
+    brokers.answer = () => metadata(brokers.endpoints, [absurd])
+    one.requestMetadataUpdate('orders')
+    // Long enough for the pauses between requests to have become as long as they get.
+    await clock.advance(20_000)
+    expect(one.metadata.topic('orders')?.availablePartitions).toEqual([])
+    brokers.answer = () => undefined
+    await clock.advance(config.retryBackoffMaxMs + 1_000)
+    expect(one.metadata.topic('orders')?.partitions).toEqual([{ index: 0, leader: 1, leaderEpoch: 5 }])
+    const asked = brokers.requests.length
+    await clock.advance(60_000)
+    expect(brokers.requests).toHaveLength(asked)
+  })
+
+  test('of a broker before Metadata version 9 is believed without its leader epochs', async () => {
+    const brokers = new TinyCluster(1)
+    brokers.brokers.get(1)!.ranges = new Map([...allRanges, [Metadata.key, [0, 8]]])
+    brokers.topic('orders', [[1, 5]])
+    const one = start()
+    one.requestMetadataUpdate('orders')
+    await settled()
+    expect(one.metadata.topic('orders')?.partitions).toEqual([{ index: 0, leader: 1, leaderEpoch: -1 }])
+  })
+
   test('that is asked for on errors keeps the distance of the back-off', async () => {
     const brokers = new TinyCluster(1)
     brokers.topic('orders')

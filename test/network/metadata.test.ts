@@ -15,10 +15,15 @@ const BROKERS = [
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
+const config = { metadataMaxIdleMs: 300_000, retryBackoffMs: 100, logger: silent }
+
+/** Where answers come from in tests to which it does not matter. */
+const source = { broker: 'one:9092', at: 0, hasReliableEpochs: true }
+
 let cache: Metadata
 
 beforeEach(() => {
-  cache = new Metadata({ metadataMaxIdleMs: 300_000, logger: silent })
+  cache = new Metadata(config)
   cache.use('orders')
 })
 
@@ -26,8 +31,21 @@ function update(...topics: TopicSketch[]): readonly TopicChange[] | undefined {
   return take(metadata(BROKERS, topics))
 }
 
-function take(response: MetadataResponse): readonly TopicChange[] | undefined {
-  return cache.update(response, new Set(cache.topics))
+function take(
+  response: MetadataResponse,
+  from: Partial<typeof source> = {},
+): readonly TopicChange[] | undefined {
+  return cache.update(response, new Set(cache.topics), { ...source, ...from })
+}
+
+/** An answer of a broker about the one partition of the topic. */
+function told(
+  leader: number,
+  epoch: number,
+  from: Partial<typeof source> = {},
+  id: string = ID,
+): readonly TopicChange[] | undefined {
+  return take(metadata(BROKERS, [{ name: 'orders', id, partitions: [[leader, epoch]] }]), from)
 }
 
 function leaders(name = 'orders'): (readonly [number, number])[] | undefined {
@@ -74,7 +92,7 @@ describe('metadata of a topic', () => {
     expect(update({ name: 'orders', id: ID, partitions: [[1, 4]] })).toEqual([])
   })
 
-  test('never goes back to an older leader epoch', () => {
+  test('does not go back to an older leader epoch that one answer tells', () => {
     update({
       name: 'orders',
       id: ID,
@@ -173,6 +191,7 @@ describe('metadata of a topic', () => {
     cache.update(
       metadata(BROKERS, [{ name: 'clicks', id: OTHER_ID, partitions: [[3, 2]] }]),
       new Set(['clicks']),
+      source,
     )
     expect(leaders()).toEqual([[1, 1]])
     expect(leaders('clicks')).toEqual([[3, 2]])
@@ -188,12 +207,125 @@ describe('metadata of a topic', () => {
       ],
     })
     expect(cache.topic('orders')).toMatchObject({ availablePartitions: [0] })
-    const changes = cache.update(metadata([[2, 'two', 9092]]), new Set())
+    const changes = cache.update(metadata([[2, 'two', 9092]]), new Set(), source)
     expect(leaders()).toEqual([
       [-1, 1],
       [-1, 1],
     ])
     expect(changes).toMatchObject([{ name: 'orders', leadersChanged: true }])
+  })
+})
+
+describe('a leader epoch below the known one', () => {
+  const two = { broker: 'two:9092' }
+
+  test('is believed when another broker repeats it; until then it is in doubt, and asked about again', () => {
+    told(1, 5)
+    expect(told(2, 0)).toEqual([])
+    expect(leaders()).toEqual([[1, 5]])
+    expect([cache.isInDoubt('orders'), cache.isUnsettled('orders')]).toEqual([true, true])
+    expect(told(2, 0, two)).toMatchObject([{ leadersChanged: true }])
+    expect(leaders()).toEqual([[2, 0]])
+    expect([cache.isInDoubt('orders'), cache.isUnsettled('orders')]).toEqual([false, false])
+  })
+
+  test('is believed when the same broker repeats it retryBackoffMs later, and no sooner', () => {
+    told(1, 5)
+    told(2, 0, { at: 1000 })
+    told(2, 0, { at: 1099 })
+    expect(leaders()).toEqual([[1, 5]])
+    told(2, 0, { at: 1100 })
+    expect(leaders()).toEqual([[2, 0]])
+  })
+
+  test('is no repetition of another one', () => {
+    told(1, 5)
+    told(2, 3)
+    told(2, 4, two)
+    expect(leaders()).toEqual([[1, 5]])
+  })
+
+  test.each([
+    ['the known one', 1, 5],
+    ['a newer one', 3, 6],
+  ])('is forgotten when an answer tells %s', (_, leader, epoch) => {
+    told(1, 5)
+    told(2, 4)
+    told(leader, epoch, two)
+    expect(cache.isInDoubt('orders')).toBe(false)
+    told(2, 4, { at: 60_000 })
+    expect(leaders()).toEqual([[leader, epoch]])
+  })
+
+  test('is the right one where one answer, or one hint, told an absurd epoch', () => {
+    told(1, 5)
+    told(9, 0x7fff_ffff)
+    expect(leaders()).toEqual([[-1, 0x7fff_ffff]])
+    told(1, 5)
+    told(1, 5, two)
+    expect(leaders()).toEqual([[1, 5]])
+    cache.updateLeader('orders', 0, { leaderId: 2, leaderEpoch: 0x7fff_ffff })
+    told(1, 6)
+    told(1, 6, two)
+    expect(leaders()).toEqual([[1, 6]])
+  })
+
+  test('of a partition that is gone is in doubt no longer', () => {
+    update({ name: 'orders', id: ZERO_UUID, partitions: [[1, 5], [1, 5]] }) // prettier-ignore
+    update({ name: 'orders', id: ZERO_UUID, partitions: [[1, 5], [1, 4]] }) // prettier-ignore
+    expect(cache.isInDoubt('orders')).toBe(true)
+    update({ name: 'orders', id: ZERO_UUID, partitions: [[1, 5]] })
+    expect(cache.isUnsettled('orders')).toBe(false)
+  })
+
+  test('counts for nothing where leader epochs are not reliable: the last answer is believed', () => {
+    const old = { hasReliableEpochs: false }
+    told(1, 5, old)
+    told(2, 4, old)
+    expect(leaders()).toEqual([[2, -1]])
+    expect(cache.isInDoubt('orders')).toBe(false)
+  })
+})
+
+describe('the id of a topic that was replaced', () => {
+  test('does not come back with a broker that is behind, nor do the leaders that it tells', () => {
+    told(1, 7)
+    told(2, 0, {}, OTHER_ID)
+    for (let at = 0; at < 60_000; at += 10_000) {
+      expect(told(1, 8, { at, broker: 'two:9092' })).toEqual([])
+      expect(cache.topic('orders')?.id).toBe(OTHER_ID)
+      expect(leaders()).toEqual([[2, 0]])
+      told(2, 0, { at }, OTHER_ID)
+    }
+  })
+
+  test('comes back when for 30 s it is the only one: the other one was a mistake', () => {
+    told(1, 0)
+    told(2, 7, {}, OTHER_ID)
+    told(1, 0, { at: 1_000 })
+    told(1, 0, { at: 30_999 })
+    expect(cache.topic('orders')?.id).toBe(OTHER_ID)
+    expect(told(1, 0, { at: 31_000 })).toMatchObject([{ isRecreated: true }])
+    expect(cache.topic('orders')?.id).toBe(ID)
+    told(2, 7, { at: 31_000 }, OTHER_ID)
+    expect(cache.topic('orders')?.id).toBe(ID)
+  })
+
+  test('is one of the last sixteen: a topic that is created again and again piles up nothing', () => {
+    const idOf = (n: number): string => `00000000-0000-0000-0000-0000000001${String(n).padStart(2, '0')}`
+    for (let n = 0; n <= 17; n++) told(1, 0, {}, idOf(n))
+    told(1, 0, {}, idOf(1))
+    expect(cache.topic('orders')?.id).toBe(idOf(17))
+    told(1, 0, {}, idOf(0))
+    expect(cache.topic('orders')?.id).toBe(idOf(0))
+  })
+
+  test('may come back after a start from the bootstrap servers: they may be of another cluster', () => {
+    told(1, 0)
+    told(2, 7, {}, OTHER_ID)
+    cache.forgetBrokers()
+    told(1, 0)
+    expect(cache.topic('orders')?.id).toBe(ID)
   })
 })
 
@@ -303,7 +435,7 @@ describe('an answer that makes no sense', () => {
         ],
       },
     ])
-    expect(cache.update(response, new Set(['orders']))).toHaveLength(1)
+    expect(cache.update(response, new Set(['orders']), source)).toHaveLength(1)
     expect([...cache.topics]).toEqual(['orders', 'clicks'])
     expect(leaders()).toEqual([[1, 1]])
     expect(cache.topic('clicks')).toBeUndefined()
@@ -329,11 +461,12 @@ describe('an answer that makes no sense', () => {
     })
     fc.assert(
       fc.property(fc.array(answer, { maxLength: 12 }), (answers) => {
-        const one = new Metadata({ metadataMaxIdleMs: 300_000, logger: silent })
+        const one = new Metadata(config)
         one.use('orders')
         for (const { brokers, errorCode, id, partitions } of answers) {
           const before = one.topic('orders')
-          one.update(metadata(brokers, [{ name: 'orders', id, errorCode, partitions }]), new Set(['orders']))
+          const response = metadata(brokers, [{ name: 'orders', id, errorCode, partitions }])
+          one.update(response, new Set(['orders']), source)
           const after = one.topic('orders')
           if (after === undefined) continue
           expect(after.partitions.map(({ index }) => index)).toEqual(

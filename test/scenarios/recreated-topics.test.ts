@@ -3,12 +3,37 @@
  * log already is recognised there, whether the producer has heard of the new topic or not.
  */
 import { describe, expect, test } from 'vitest'
-import type { KafkaError } from '../../src/index.js'
+import { Producer, type KafkaError } from '../../src/index.js'
+import { seamsKey } from '../../src/producer/seams.js'
+import type { Produce } from '../../src/protocol/apis.js'
+import type { RequestOf } from '../../src/protocol/schema.js'
 import type { TestCluster, TestClusterOptions } from '../../src/testing/index.js'
-import { arena, batches, failure, frozenArena, requests, stored, turnsUntil } from './arena.js'
+import { MemorySocket } from '../../src/testing/memory-socket.js'
+import { ManualClock } from '../network/manual-clock.js'
+import { metadata, ScriptedBroker } from '../network/scripted-broker.js'
+import {
+  arena,
+  batches,
+  failure,
+  frozenArena,
+  namesAsTheyAre,
+  requests,
+  stored,
+  turnsUntil,
+} from './arena.js'
 
 /** As brokers before 4.1 and classic transactions do: Produce names topics by name. */
 const byName: TestClusterOptions = { topics: { orders: { partitions: 1 } }, versions: { Produce: [3, 12] } }
+
+/** A partition's part of a Produce response, as far as it is always the same. */
+const acknowledged = {
+  index: 0,
+  logAppendTimeMs: -1n,
+  logStartOffset: 0n,
+  recordErrors: [],
+  errorMessage: null,
+  currentLeader: { leaderId: -1, leaderEpoch: -1 },
+}
 
 function recreate(cluster: TestCluster, topic = 'orders'): void {
   cluster.deleteTopic(topic)
@@ -69,6 +94,34 @@ describe('where records go by name', () => {
   })
 })
 
+describe('where topics have no ids', () => {
+  test.each([
+    ['whose leader epochs are reliable', 9],
+    ['whose leader epochs are not', 8],
+  ])('under another leader, with a lower epoch, with brokers %s: soon usable again', async (_, version) => {
+    const { clock, cluster, producer } = await frozenArena({
+      brokers: 3,
+      topics: { orders: { partitions: 1 } },
+      versions: { Metadata: [0, version], Produce: [3, 9] },
+    })
+    const orders = producer({ retryBackoffMs: 100, retryBackoffMaxMs: 1_000, batchSize: 80 })
+    for (let i = 0; i < 5; i++) cluster.moveLeader('orders', 0)
+    const old = orders.send({ topic: 'orders', value: 'old' })
+    await clock.advance(10)
+    await old
+    const before = cluster.describePartition('orders', 0)
+    recreate(cluster)
+    if (cluster.describePartition('orders', 0).leader === before.leader) cluster.moveLeader('orders', 0)
+    const after = cluster.describePartition('orders', 0)
+    expect(after.leader).not.toBe(before.leader)
+    expect(after.leaderEpoch).toBeLessThan(before.leaderEpoch)
+    const sent = ['a', 'b', 'c', 'd'].map((value) => orders.send({ topic: 'orders', value }))
+    await clock.advance(2_000)
+    await Promise.all(sent)
+    expect(stored(cluster)).toEqual(['a', 'b', 'c', 'd'])
+  })
+})
+
 describe('where records go by id', () => {
   test('they go on under the old sequences, one batch first, though several were in flight', async () => {
     const { cluster, producer } = await arena()
@@ -100,6 +153,55 @@ describe('where records go by id', () => {
     await clock.advance(2_000)
     await Promise.all([late, ...sent])
     expect(stored(cluster)).toEqual(['1', '2', '3', '4', '5', '6'])
+  })
+
+  test('a broker that still tells the old id changes nothing: no batch is sent under that id again', async () => {
+    const ids = ['00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-0000000000a2'] as const
+    let told = 0
+    const sent: string[] = []
+    const broker = new ScriptedBroker(({ api, body }) => {
+      if (api.name === 'InitProducerId')
+        return { throttleTimeMs: 0, errorCode: 0, producerId: 7n, producerEpoch: 0 }
+      // The first answer is of before; from then on every other broker is behind.
+      if (api.name === 'Metadata')
+        return metadata(
+          [[1, 'one', 9092]],
+          [{ name: 'orders', id: told++ % 2 === 0 ? ids[0] : ids[1], partitions: [[1, 0]] }],
+        )
+      if (api.name !== 'Produce') return undefined
+      const { topicId, partitionData } = (body as RequestOf<typeof Produce>).topicData[0]!
+      const records = Buffer.from(partitionData[0]!.records!)
+      sent.push(`${topicId.slice(-2)} ${records.readInt16BE(51)}/${records.readInt32BE(53)}`)
+      const errorCode = topicId === ids[1] || sent.length === 1 ? 0 : 100
+      const partitionResponses = [{ ...acknowledged, errorCode, baseOffset: errorCode === 0 ? 1n : -1n }]
+      return { responses: [{ name: '', topicId, partitionResponses }], throttleTimeMs: 0, nodeEndpoints: [] }
+    })
+    const clock = new ManualClock()
+    const connect = (): MemorySocket => {
+      const [client, server] = MemorySocket.pair()
+      broker.serve(server)
+      process.nextTick(() => client.emit('connect'))
+      return client
+    }
+    const config = {
+      bootstrapServers: 'one:9092',
+      lingerMs: 0,
+      metadataMaxAgeMs: 1_000,
+      [seamsKey]: { connect, clock, lookup: namesAsTheyAre },
+    }
+    const orders = new Producer(config)
+    for (const value of ['a', 'b', 'c', 'd', 'e']) {
+      const one = orders.send({ topic: 'orders', value })
+      await clock.advance(1_500)
+      await one
+    }
+    expect(told).toBeGreaterThanOrEqual(5)
+    expect(sent[0]).toBe('a1 0/0')
+    expect(sent.slice(1).filter((one) => one.startsWith('a1'))).toEqual([])
+    expect(sent.slice(1)).toEqual(['a2 0/1', 'a2 0/2', 'a2 0/3', 'a2 0/4'])
+    const closed = orders.close()
+    await clock.advance(10)
+    expect(await closed).toBe(0)
   })
 
   test('in the midst of a transaction v2 the missing state is a gap: it is aborted, and the next one is exact', async () => {
