@@ -8,6 +8,26 @@ function numberOf({ value }: StoredRecord): number {
   return Number.parseInt(value!.toString('latin1'), 10)
 }
 
+/** What is stored is what was sent, whatever became of the sender's memory meanwhile. */
+function* integrity({ sent, logs }: Run): Generator<string> {
+  for (const [topic, records] of logs) {
+    for (const stored of records) {
+      const record = sent[numberOf(stored)]
+      const place = `${topic}-${stored.partition}@${stored.offset}`
+      if (record === undefined || record.value !== stored.value!.toString('latin1')) {
+        yield `${place} holds ${stored.value!.toString('latin1').slice(0, 40)}, which nobody sent`
+        continue
+      }
+      const key = stored.key?.toString('latin1') ?? null
+      if (key !== record.key) yield `${place} has the key ${key}, record ${record.number} has ${record.key}`
+      const headers = stored.headers.map(([name, value]) => `${name}=${value?.toString('latin1')}`).join(' ')
+      const wanted = record.headers.map(([name, value]) => `${name}=${value}`).join(' ')
+      if (headers !== wanted)
+        yield `${place} has the headers ${headers}, record ${record.number} has ${wanted}`
+    }
+  }
+}
+
 /** The numbers of the stored records by "topic partition", in the order of the log. */
 function storedNumbers(run: Run): Map<string, number[]> {
   const stored = new Map<string, number[]>()
@@ -188,6 +208,7 @@ export function violations(run: Run): string[] {
   const lies = liesIn(run.journal)
   return [
     ...run.problems,
+    ...integrity(run),
     ...delivery(run, lies),
     ...onceAndInOrder(run, lies),
     ...settlement(run),

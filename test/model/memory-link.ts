@@ -83,6 +83,13 @@ class Lane {
     this.#stalledUntil = Math.max(this.#stalledUntil, until)
   }
 
+  /** Not stalled any more, nor about to break. */
+  goOn(): void {
+    this.#stalledUntil = 0
+    this.bytesLeft = Infinity
+    if (this.#parcels.length > 0) this.#deliver()
+  }
+
   /** The writer is gone, and with it its memory: what is under way is the network's own copy from here on. */
   letGo(): void {
     for (const parcel of this.#parcels) if (parcel.bytes !== null) parcel.bytes = Buffer.from(parcel.bytes)
@@ -129,6 +136,8 @@ class Lane {
 }
 
 export class Link {
+  /** A broker has taken the connection. */
+  isAccepted = false
   readonly client: LinkEnd
   readonly server: LinkEnd
   readonly #toServer: Lane
@@ -162,6 +171,12 @@ export class Link {
   stall(until: number, direction: 'to-server' | 'to-client' | 'both'): void {
     if (direction !== 'to-client') this.#toServer.stall(until)
     if (direction !== 'to-server') this.#toClient.stall(until)
+  }
+
+  /** Nothing is stalled or about to break any more. */
+  goOn(): void {
+    this.#toServer.goOn()
+    this.#toClient.goOn()
   }
 
   /** So many more bytes reach the server, or the client, and then the connection breaks. */

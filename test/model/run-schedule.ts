@@ -16,6 +16,10 @@ export interface Sent {
   readonly number: number
   readonly topic: string
   readonly kind: SendKind
+  /** What is to be stored of it. */
+  readonly value: string
+  readonly key: string | null
+  readonly headers: readonly (readonly [name: string, value: string])[]
   readonly sentAt: number
   readonly isAfterClose: boolean
   /** How often it was settled; a forgotten one is not watched. */
@@ -51,9 +55,14 @@ export interface Run {
 
 /** A value that its serializer takes so long for. */
 interface SlowValue {
-  readonly text: string
+  readonly value: string | Buffer
   readonly ms: number
 }
+
+/** After everything is well again a partition takes a record within lingerMs and this. */
+const SOON_MS = 2000
+/** A record that a partition does not take is sent again after that. */
+const PROBE_PAUSE_MS = 20
 
 function makeProducer(schedule: Schedule, world: World, seams: Seams): Producer {
   const { mode, ...plan } = schedule.producer
@@ -86,21 +95,29 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
   const problems: string[] = []
   let deliveryErrors = 0
   producer.on('deliveryError', () => deliveryErrors++)
+  const fatal: KafkaError[] = []
+  producer.on('fatal', (error) => fatal.push(error))
+  /** What follows from the outcome of a record that proves something. */
+  const probes = new Map<number, (error: KafkaError | null) => void>()
 
   const settled = (record: Sent, error: KafkaError | null, metadata: RecordMetadata | null): void => {
     record.settlements++
     record.settledAt = time.now
     record.error = error
     record.metadata = metadata
+    probes.get(record.number)?.(error)
   }
 
-  const send = (step: Extract<Step, { do: 'send' }>, kind: SendKind): void => {
+  const send = (step: Omit<Extract<Step, { do: 'send' }>, 'do' | 'count' | 'kind'>, kind: SendKind): Sent => {
     const number = sent.length
     const topic = world.topicName(step.topic)
     const record: Sent = {
       number,
       topic,
       kind,
+      value: `${number}:`.padEnd(step.bytes, '.'),
+      key: step.key === null ? null : `key-${step.key}`,
+      headers: Array.from({ length: step.headers }, (_, i) => [`h${i}`, `${number}-${i}`] as const),
       sentAt: time.now,
       isAfterClose: closes.length > 0,
       settlements: 0,
@@ -109,11 +126,13 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
       metadata: null,
     }
     sent.push(record)
-    const text = `${number}:`.padEnd(step.bytes, '.')
+    const given = payloadOf(record)
     const fields = {
       ...(step.partition === null ? {} : { partition: world.partitionOf(step.topic, step.partition) }),
-      ...(step.key === null ? {} : { key: `key-${step.key}` }),
+      ...(given.key === null ? {} : { key: given.key }),
+      ...(step.headers === 0 ? {} : { headers: given.headers }),
     }
+    const { value } = given
     const watch = (promise: Promise<RecordMetadata>): void => {
       promise.then(
         (metadata) => settled(record, null, metadata),
@@ -128,19 +147,24 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
     }
     const wasSending = isSending
     isSending = true
-    if (kind === 'promise') watch(producer.send({ topic, value: text, ...fields }))
-    else if (kind === 'forgotten') void producer.send({ topic, value: text, ...fields })
-    else if (kind === 'slow-serializer') {
-      const value: SlowValue = { text, ms: (number * 7) % 23 }
-      watch(producer.topic(topic, { valueSerializer: slowly }).send({ value, ...fields }))
-    } else producer.send({ topic, value: text, ...fields }, callback)
+    if (kind === 'promise' || kind === 'reused') watch(producer.send({ topic, value, ...fields }))
+    else if (kind === 'forgotten') void producer.send({ topic, value, ...fields })
+    else if (kind === 'slow-serializer' || kind === 'reused-slow') {
+      const slow: SlowValue = { value, ms: (number * 7) % 23 }
+      watch(producer.topic(topic, { valueSerializer: slowly }).send({ value: slow, ...fields }))
+    } else producer.send({ topic, value, ...fields }, callback)
     isSending = wasSending
+    if (kind === 'reused' || kind === 'reused-slow') reuse(given)
+    return record
   }
   let isSending = false
-  const slowly = ({ text, ms }: SlowValue): Promise<string> =>
-    new Promise((resolve) => {
+  const slowly = ({ value, ms }: SlowValue): Promise<string> => {
+    // The bytes are the caller's; what a serializer gets is its own affair.
+    const text = value.toString()
+    return new Promise((resolve) => {
       time.setTimer(ms, () => resolve(text))
     })
+  }
 
   const awaited = (list: Awaited[], timeoutMs: number | null, start: () => Promise<number>): void => {
     const one = { calledAt: time.now, sentBefore: sent.length, timeoutMs, endedAt: -1, result: -1 }
@@ -155,6 +179,31 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
   }
   const close = (timeoutMs: number | null): void =>
     awaited(closes, timeoutMs, () => producer.close(timeoutMs === null ? {} : { timeoutMs }))
+
+  /** Every partition takes a record soon, now that nothing is wrong any more. Returns what is wrong all the same. */
+  const prove = async (): Promise<string[]> => {
+    await world.mend()
+    const untried = world.partitions()
+    const until = time.now + schedule.producer.lingerMs + SOON_MS
+    const waiting = new Map<string, KafkaError | null>()
+    const probe = (topic: number, partition: number): void => {
+      const place = `${world.topicName(topic)}-${partition}`
+      const record = send({ topic, partition, key: null, bytes: 0, headers: 0 }, 'promise')
+      waiting.set(place, waiting.get(place) ?? null)
+      probes.set(record.number, (error) => {
+        if (error === null) waiting.delete(place)
+        else {
+          waiting.set(place, error)
+          if (time.now < until) time.setTimer(PROBE_PAUSE_MS, () => probe(topic, partition))
+        }
+      })
+    }
+    for (const { topic, partition } of untried) probe(topic, partition)
+    await time.run(() => waiting.size === 0 || fatal.length > 0, until)
+    return [...waiting].map(
+      ([place, error]) => `${place} takes no record though all is well: ${error?.message ?? 'not settled'}`,
+    )
+  }
 
   for (const step of schedule.steps) {
     switch (step.do) {
@@ -194,17 +243,23 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
     }
   }
   if (schedule.isHealedBeforeClose) await world.heal()
+  if (schedule.isHealedBeforeClose && schedule.isProved && closes.length === 0) {
+    const stuck = await prove()
+    if (fatal.length === 0) problems.push(...stuck)
+  }
   close(schedule.closeTimeoutMs)
   const limit = time.now + deliveryTimeoutOf(schedule.producer) + 1
   const isClosed = await time.run(() => closes.every(({ endedAt }) => endedAt !== -1), limit)
   if (!isClosed)
     problems.push(`close has not ended ${limit - closes.at(-1)!.calledAt} ms after it was called`)
   const left = { timers: clock.timers, sockets: world.openSockets }
-  const metrics = producer.metrics()
+  let metrics = producer.metrics()
 
   // What the network and stopped brokers still hold arrives now, and must not undo what the producer told.
   await world.heal()
   await time.run(() => false, Infinity)
+  // A codec has the memory that it works on, also beyond the close.
+  if (schedule.producer.compression !== 'none') metrics = producer.metrics()
   const logs = new Map(world.topicNames.map((name) => [name, world.cluster.records(name)]))
   await world.cluster.close()
   return {
@@ -219,4 +274,27 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
     metrics,
     problems: [...problems, ...time.thrown.map((error) => `thrown: ${(error as Error).stack}`)],
   }
+}
+
+interface Given {
+  readonly value: string | Buffer
+  readonly key: string | Buffer | null
+  readonly headers: Record<string, string | Buffer>
+}
+
+/** What is handed to `send`: bytes where they are used again. */
+function payloadOf({ kind, value, key, headers }: Sent): Given {
+  if (kind !== 'reused' && kind !== 'reused-slow') return { value, key, headers: Object.fromEntries(headers) }
+  return {
+    value: Buffer.from(value),
+    key: key === null ? null : Buffer.from(key),
+    headers: Object.fromEntries(headers.map(([name, text]) => [name, Buffer.from(text)])),
+  }
+}
+
+/** The caller has other uses for what it gave. */
+function reuse({ value, key, headers }: Given): void {
+  for (const part of [value, key, ...Object.values(headers)]) if (Buffer.isBuffer(part)) part.fill('x')
+  for (const name of Object.keys(headers)) delete headers[name]
+  headers['another'] = 'x'
 }

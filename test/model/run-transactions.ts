@@ -197,6 +197,11 @@ async function run(schedule: TransactionSchedule, time: VirtualTime): Promise<Tr
   for (const successor of successors) close(successor, null)
   await time.run(() => false, Infinity)
   await time.turn()
+  // A codec has the memory that it works on, also beyond the close.
+  if (schedule.producer.compression !== 'none')
+    for (const one of closes)
+      if (one.left !== null)
+        one.left = { timers: one.left.timers, metrics: one.application.producer.metrics() }
 
   const committed = new Map(
     world.topicNames.map((name) => [name, cluster.records(name, { isolation: 'read_committed' })]),

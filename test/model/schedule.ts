@@ -14,6 +14,15 @@ export interface TopicPlan {
   readonly maxMessageBytes: number
 }
 
+/**
+ * How old the brokers are: Produce by topic id; by name; metadata that knows no ids (Kafka before 2.8); and no leader epochs
+ * that can be relied on (before 2.4).
+ */
+export type Protocol = 'newest' | 'by-name' | 'no-ids' | 'no-epochs'
+
+/** 'late': by a promise that takes its time. 'failing': now and then it throws, rejects, or gives what is no result. */
+export type CompressionPlan = 'none' | 'at-once' | 'late' | 'failing'
+
 export interface ProducerPlan {
   readonly mode: 'idempotent' | 'acks=all' | 'acks=1' | 'acks=0'
   readonly maxInFlight: number
@@ -29,10 +38,16 @@ export interface ProducerPlan {
   readonly retryBackoffMs: number
   readonly metadataMaxAgeMs: number
   readonly connectionsMaxIdleMs: number
+  readonly compression: CompressionPlan
 }
 
-/** How a send's outcome is asked for. 'chained': a callback that sends another record; 'throwing': one that throws. */
-export type SendKind = 'promise' | 'callback' | 'forgotten' | 'chained' | 'throwing' | 'slow-serializer'
+/**
+ * How a send's outcome is asked for, and what its caller is like. 'chained': a callback that sends another record;
+ * 'throwing': one that throws. 'reused': key, value and headers are overwritten as soon as `send` has returned;
+ * 'reused-slow': the same, with an asynchronous serializer.
+ */
+export type SendKind =
+  'promise' | 'callback' | 'forgotten' | 'chained' | 'throwing' | 'slow-serializer' | 'reused' | 'reused-slow'
 
 export type Step =
   | {
@@ -41,6 +56,7 @@ export type Step =
       readonly partition: number | null
       readonly key: number | null
       readonly bytes: number
+      readonly headers: number
       readonly count: number
       readonly kind: SendKind
     }
@@ -81,6 +97,7 @@ export type ClusterStep = Exclude<Step, ProducerStep>
 
 /** The cluster and the network of a run. */
 export interface Stage {
+  readonly protocol: Protocol
   readonly brokers: number
   readonly latencyMs: number
   readonly topics: readonly TopicPlan[]
@@ -92,6 +109,8 @@ export interface Schedule extends Stage {
   readonly steps: readonly Step[]
   /** Whether the cluster is well again when the producer is closed at the end. */
   readonly isHealedBeforeClose: boolean
+  /** Whether it is also shown that every partition takes a record then, and soon. */
+  readonly isProved: boolean
   readonly closeTimeoutMs: number | null
 }
 
@@ -105,6 +124,26 @@ export const topicPlan: fc.Arbitrary<TopicPlan> = fc.record({
   minInsyncReplicas: fc.constantFrom(1, 1, 1, 2),
   maxMessageBytes: fc.constantFrom(1_048_588, 1_048_588, 1_048_588, 1_048_588, 400, 180),
 })
+
+export const compression = fc.constantFrom<CompressionPlan[]>(
+  'none',
+  'none',
+  'none',
+  'none',
+  'none',
+  'at-once',
+  'late',
+  'failing',
+)
+
+export const protocol = fc.constantFrom<Protocol[]>(
+  'newest',
+  'newest',
+  'newest',
+  'by-name',
+  'no-ids',
+  'no-epochs',
+)
 
 const producerPlan: fc.Arbitrary<ProducerPlan> = fc.record({
   mode: fc.oneof(
@@ -124,6 +163,7 @@ const producerPlan: fc.Arbitrary<ProducerPlan> = fc.record({
   retryBackoffMs: fc.constantFrom(5, 20, 100),
   metadataMaxAgeMs: fc.constantFrom(100, 1000, 300_000),
   connectionsMaxIdleMs: fc.constantFrom(60, 540_000, 540_000),
+  compression,
 })
 
 // A duplicate, a refused epoch and the like are what they are called; every other code is one of the table.
@@ -163,6 +203,10 @@ export const mishap = fc.oneof(
     weight: 3,
     arbitrary: fc.constantFrom(1, 20, 100, 700, 3000).map((delayMs): FaultAction => ({ delayMs })),
   },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(5, 40, 300, 5000).map((throttleMs): FaultAction => ({ throttleMs })),
+  },
 )
 
 export const error = (codes: fc.Arbitrary<string | number>): fc.Arbitrary<FaultAction> =>
@@ -191,6 +235,7 @@ const send = fc.record({
     { weight: 6, arbitrary: fc.integer({ min: 0, max: 60 }) },
     { weight: 2, arbitrary: fc.constantFrom(110, 250, 600) },
   ),
+  headers: fc.constantFrom(0, 0, 0, 1, 2),
   count: fc.constantFrom(1, 1, 1, 2, 3, 8, 20),
   kind: fc.oneof(
     { weight: 5, arbitrary: fc.constant('promise' as const) },
@@ -202,6 +247,7 @@ const send = fc.record({
         'chained' as const,
         'throwing' as const,
         'slow-serializer' as const,
+        'reused' as const,
       ),
     },
   ),
@@ -301,6 +347,7 @@ const rare: fc.Arbitrary<Step> = fc.oneof(
 
 export const schedules: fc.Arbitrary<Schedule> = fc.record({
   seed: fc.nat(),
+  protocol,
   brokers: fc.integer({ min: 1, max: 3 }),
   latencyMs: fc.constantFrom(0, 1, 1, 8),
   topics: fc.array(topicPlan, { minLength: 1, maxLength: 2 }),
@@ -311,6 +358,7 @@ export const schedules: fc.Arbitrary<Schedule> = fc.record({
     size: 'max',
   }),
   isHealedBeforeClose: fc.boolean(),
+  isProved: fc.boolean(),
   closeTimeoutMs: fc.constantFrom(null, null, null, 0, 30, 1000),
 })
 
@@ -320,6 +368,7 @@ const burst = (count: number): Step => ({
   partition: 0,
   key: null,
   bytes: 10,
+  headers: 0,
   count,
   kind: 'promise',
 })
@@ -330,6 +379,7 @@ const burst = (count: number): Step => ({
  */
 export const leaderMovesBehindLostAnswers: Schedule = {
   seed: 1,
+  protocol: 'newest',
   brokers: 2,
   latencyMs: 1,
   topics: [{ partitions: 1, replicas: 2, minInsyncReplicas: 1, maxMessageBytes: 1_048_588 }],
@@ -347,6 +397,7 @@ export const leaderMovesBehindLostAnswers: Schedule = {
     retryBackoffMs: 5,
     metadataMaxAgeMs: 100,
     connectionsMaxIdleMs: 540_000,
+    compression: 'none',
   },
   steps: [
     { do: 'move-leader', topic: 0, partition: 0, to: 1 },
@@ -364,5 +415,6 @@ export const leaderMovesBehindLostAnswers: Schedule = {
     { do: 'cut', broker: 0 },
   ],
   isHealedBeforeClose: true,
+  isProved: false,
   closeTimeoutMs: null,
 }

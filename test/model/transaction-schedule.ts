@@ -16,12 +16,14 @@ import type { ApiName } from '../../src/testing/faults.js'
 import type { TransactionVersion } from '../../src/testing/index.js'
 import {
   clusterMishaps,
+  compression,
   error,
   faultOn,
   index,
   mishap,
   orNull,
   produceError,
+  protocol,
   retriable,
   topicPlan,
   type ClusterStep,
@@ -111,6 +113,7 @@ const producerPlan: fc.Arbitrary<TransactionalPlan> = fc.record({
   retryBackoffMs: fc.constantFrom(5, 20, 100),
   metadataMaxAgeMs: fc.constantFrom(100, 1000, 300_000),
   connectionsMaxIdleMs: fc.constantFrom(1000, 540_000, 540_000),
+  compression,
   transactionTimeoutMs: fc.constantFrom(300_000, 300_000, 300_000, 5000, 400),
 })
 
@@ -266,6 +269,7 @@ const rare: fc.Arbitrary<TransactionStep> = fc.oneof(
 
 export const transactionSchedules: fc.Arbitrary<TransactionSchedule> = fc.record({
   seed: fc.nat(),
+  protocol,
   brokers: fc.integer({ min: 1, max: 3 }),
   latencyMs: fc.constantFrom(0, 1, 1, 8),
   topics: fc.array(topicPlan, { minLength: 1, maxLength: 2 }),
@@ -302,6 +306,7 @@ const record = (partition: number, isAwaited: boolean): Work => ({
  */
 export const lateArrival = (partition: number): TransactionSchedule => ({
   seed: 1,
+  protocol: 'newest',
   brokers: 2,
   latencyMs: 1,
   topics: [{ partitions: 2, replicas: 2, minInsyncReplicas: 1, maxMessageBytes: 1_048_588 }],
@@ -322,6 +327,7 @@ export const lateArrival = (partition: number): TransactionSchedule => ({
     retryBackoffMs: 100,
     metadataMaxAgeMs: 300_000,
     connectionsMaxIdleMs: 540_000,
+    compression: 'none',
     transactionTimeoutMs: 300_000,
   },
   steps: [

@@ -1,16 +1,24 @@
 /** The cluster and the network of one run, and what can be done to them. Knows nothing of the producer. */
 import type { Connect, Lookup } from '../../src/network/transport.js'
+import type { ReceivedRequest } from '../../src/testing/request-context.js'
 import { TestCluster, type TestClusterOptions } from '../../src/testing/test-cluster.js'
 import { Link } from './memory-link.js'
-import type { ClusterStep, Stage } from './schedule.js'
+import type { ClusterStep, Protocol, Stage } from './schedule.js'
 import type { VirtualTime } from './virtual-time.js'
+
+const versions: Readonly<Record<Protocol, NonNullable<TestClusterOptions['versions']>>> = {
+  newest: {},
+  'by-name': { Produce: [3, 12] },
+  'no-ids': { Produce: [3, 12], Metadata: [0, 9] },
+  'no-epochs': { Produce: [3, 12], Metadata: [0, 8] },
+}
 
 export class World {
   readonly cluster: TestCluster
   readonly topicNames: readonly string[]
   /** Partitions of which topic may be moved by `move-leader` and so on: as many as there are now. */
   readonly #partitionCounts: number[]
-  readonly #time: VirtualTime
+  readonly time: VirtualTime
   readonly #stage: Stage
   readonly #links = new Map<number, Set<Link>>()
   readonly #paused = new Set<number>()
@@ -20,7 +28,7 @@ export class World {
   #undoFaults: (() => void)[] = []
 
   private constructor(time: VirtualTime, stage: Stage, cluster: TestCluster, topics: readonly string[]) {
-    this.#time = time
+    this.time = time
     this.#stage = stage
     this.cluster = cluster
     this.topicNames = topics
@@ -36,7 +44,7 @@ export class World {
       'transactionVersion' | 'transactionMarkerDelayMs' | 'firstProducerEpoch'
     > = {},
   ): Promise<World> {
-    const { brokers, topics } = stage
+    const { brokers, protocol, topics } = stage
     const plans = topics.map(({ partitions, replicas, minInsyncReplicas, maxMessageBytes }, i) => {
       const replicationFactor = Math.min(replicas, brokers)
       const plan = { partitions, replicationFactor, minInsyncReplicas, maxMessageBytes }
@@ -46,6 +54,7 @@ export class World {
       brokers,
       topics: Object.fromEntries(plans),
       autoCreateTopics: false,
+      versions: versions[protocol],
       clock: time.clock(),
       ...options,
       listen: false,
@@ -65,11 +74,11 @@ export class World {
 
   readonly connect: Connect = ({ host }) => {
     const broker = Number(host.slice('broker-'.length))
-    const link = new Link(this.#time, this.#stage.latencyMs)
+    const link = new Link(this.time, this.#stage.latencyMs)
     const links = this.#links.get(broker)!
     links.add(link)
     if (this.#silent.has(broker)) return link.client
-    this.#time.setTimer(this.#stage.latencyMs, () => {
+    this.time.setTimer(this.#stage.latencyMs, () => {
       if (link.client.destroyed) return
       if (this.#stopped.has(broker)) {
         link.client.destroy(
@@ -77,6 +86,7 @@ export class World {
         )
         return
       }
+      link.isAccepted = true
       this.cluster.accept(broker, link.server)
       link.client.emit('connect')
     })
@@ -92,6 +102,13 @@ export class World {
 
   partitionCount(topicName: string): number {
     return this.#partitionCounts[this.topicNames.indexOf(topicName)]!
+  }
+
+  /** All that there are. */
+  partitions(): { readonly topic: number; readonly partition: number }[] {
+    return this.#partitionCounts.flatMap((count, topic) =>
+      Array.from({ length: count }, (_, partition) => ({ topic, partition })),
+    )
   }
 
   topicName(topic: number): string {
@@ -142,7 +159,7 @@ export class World {
         this.#silent.add(this.#broker(step.broker))
         return
       case 'stall':
-        for (const link of this.#linksOf(step.broker)) link.stall(this.#time.now + step.ms, step.direction)
+        for (const link of this.#linksOf(step.broker)) link.stall(this.time.now + step.ms, step.direction)
         return
       case 'truncate':
         for (const link of this.#linksOf(step.broker)) link.truncate(step.bytes, step.direction)
@@ -173,6 +190,20 @@ export class World {
         this.cluster.setIsr(name, partition, replicas)
       }
     })
+  }
+
+  /** All is as well as can be: what a fault has done to connections is over too. */
+  async mend(): Promise<void> {
+    await this.heal()
+    const muted = new Set(this.cluster.requests.filter(isMuting).map(({ broker }) => broker))
+    for (const [broker, links] of this.#links) {
+      for (const link of links) {
+        if (!link.isOpen) continue
+        // Who waits for an answer that never comes, or for a connection, would wait for a timeout.
+        if (muted.has(broker) || !link.isAccepted) link.reset()
+        else link.goOn()
+      }
+    }
   }
 
   #broker(index: number): number {
@@ -210,4 +241,9 @@ export class World {
       this.cluster.resumeBroker(broker)
     }
   }
+}
+
+/** No answer comes on this connection any more. */
+function isMuting({ fault }: ReceivedRequest): boolean {
+  return fault === 'drop-answer' || fault === 'drop-request'
 }
