@@ -110,8 +110,14 @@ export class SystemClock implements Clock {
     } finally {
       this.#dropStall()
       if (this.#waiting.size === 0) this.#rest()
-      else this.#sleepUntil(Math.min(...[...this.#waiting].map((timer) => timer.due)))
+      else this.#sleepUntil(this.#earliest())
     }
+  }
+
+  #earliest(): number {
+    let earliest = Infinity
+    for (const { due } of this.#waiting) earliest = Math.min(earliest, due)
+    return earliest
   }
 
   #rest(): void {

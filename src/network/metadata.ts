@@ -64,6 +64,9 @@ export interface LeaderHint {
     { readonly host: string; readonly port: number; readonly rack?: string | null } | undefined
 }
 
+/** A name of DNS is no longer, and the host of a broker stands in many messages. */
+const MAX_HOST_LENGTH = 255
+
 interface Entry {
   readonly name: string
   topic: TopicMetadata | undefined
@@ -181,11 +184,12 @@ export class Metadata {
     this.#clusterId = response.clusterId
     const before = new Map([...this.#entries.values()].map((entry) => [entry, entry.topic]))
     const answered = new Set<Entry>()
+    let ignored = 0
     for (const row of response.topics) {
       const entry = row.name === null ? undefined : this.#entries.get(row.name)
       if (entry === undefined || !asked.has(entry.name) || answered.has(entry)) {
         // Dropped while the request was under way, or never asked for, or said twice.
-        this.#logger.debug('metadata of a topic was ignored', { topic: row.name })
+        ignored++
         continue
       }
       if (
@@ -202,6 +206,7 @@ export class Metadata {
       answered.add(entry)
       this.#take(entry, row, source)
     }
+    if (ignored > 0) this.#logger.debug('metadata of topics was ignored', { count: ignored })
     const changes: TopicChange[] = []
     for (const [entry, old] of before) {
       // A leader that is no broker any more leads nothing, also where the answer is not about the topic.
@@ -249,10 +254,18 @@ export class Metadata {
 
   #usableBrokers(response: MetadataResponse): Map<number, Broker> {
     const brokers = new Map<number, Broker>()
+    const unusable: Broker[] = []
     for (const { nodeId, host, port, rack } of response.brokers) {
       const broker = { id: nodeId, host, port, rack }
       if (isUsable(broker)) brokers.set(nodeId, broker)
-      else this.#logger.warn('metadata names a broker that cannot be used', { nodeId, host, port })
+      else unusable.push(broker)
+    }
+    const [first] = unusable
+    if (first !== undefined) {
+      const { id: nodeId, port } = first
+      const host = first.host.slice(0, MAX_HOST_LENGTH)
+      const count = unusable.length
+      this.#logger.warn('metadata names brokers that cannot be used', { count, nodeId, host, port })
     }
     return brokers
   }
@@ -285,7 +298,7 @@ export class Metadata {
 }
 
 function isUsable({ id, host, port }: { id: number; host: string; port: number }): boolean {
-  return id >= 0 && host !== '' && port > 0 && port < 65_536
+  return id >= 0 && host !== '' && host.length <= MAX_HOST_LENGTH && port > 0 && port < 65_536
 }
 
 /** Why the partitions of a row cannot be what the topic has. An index is bounded by the rows before it is used. */
@@ -310,18 +323,18 @@ function merged({ name, topic: old, doubts }: Entry, row: TopicRow, source: Sour
   const isBelieved = doubts.weighEpochs(source)
   const partitions: PartitionMetadata[] = []
   for (const { partitionIndex: index, leaderId, leaderEpoch: told } of row.partitions) {
-    const known = isSame ? old.partitions[index] : undefined
+    const before = isSame ? old.partitions[index] : undefined
     // A broker that gives no epoch, or none to rely on, is always believed.
     const leaderEpoch = source.hasReliableEpochs ? told : -1
     partitions[index] =
-      known === undefined || isBelieved(index, leaderEpoch, known.leaderEpoch)
+      before === undefined || isBelieved(index, leaderEpoch, before.leaderEpoch)
         ? { index, leader: leaderId, leaderEpoch }
-        : known
+        : before
   }
   const isCertain = old !== undefined && old.id === row.topicId && row.topicId !== ZERO_UUID
   // A topic never loses partitions: the broker that answered has not heard of these yet.
-  if (isCertain) partitions.push(...old.partitions.slice(partitions.length))
-  return describeTopic(name, row.topicId === ZERO_UUID && isSame ? old.id : row.topicId, partitions)
+  const known = isCertain ? partitions.concat(old.partitions.slice(partitions.length)) : partitions
+  return describeTopic(name, row.topicId === ZERO_UUID && isSame ? old.id : row.topicId, known)
 }
 
 function describeTopic(name: string, id: string, partitions: readonly PartitionMetadata[]): TopicMetadata {

@@ -29,6 +29,7 @@ import type { SequenceGate } from './sequence-gate.js'
 
 type ProduceRequest = RequestOf<typeof Produce>
 type ProduceResponse = ResponseOf<typeof Produce>
+type NodeEndpoint = ProduceResponse['nodeEndpoints'][number]
 type PartitionResponse = ProduceResponse['responses'][number]['partitionResponses'][number]
 
 /** From version 13 on Produce names topics by their ids (KIP-516). */
@@ -313,14 +314,16 @@ export class Sender {
   ): void {
     const unanswered = new Map<string, ProducerBatch>()
     for (const batch of batches) unanswered.set(keyOf(batch.queue.topic, batch.queue.partition), batch)
+    const names = new Map(topicData.map(({ topicId, name }) => [topicId, name]))
+    const endpoints = new Map(response.nodeEndpoints.map((endpoint) => [endpoint.nodeId, endpoint]))
     for (const { name, topicId, partitionResponses } of response.responses) {
-      const topic = name === '' ? topicData.find((one) => one.topicId === topicId)?.name : name
+      const topic = name === '' ? names.get(topicId) : name
       for (const answer of partitionResponses) {
         const key = keyOf(topic ?? '', answer.index)
         const batch = unanswered.get(key)
         if (batch === undefined) continue // said twice, or of a partition that nobody asked about
         unanswered.delete(key)
-        this.#handleAnswer(connection, batch, answer, response.nodeEndpoints)
+        this.#handleAnswer(connection, batch, answer, endpoints)
       }
     }
     for (const batch of unanswered.values()) {
@@ -336,7 +339,7 @@ export class Sender {
     connection: Connection,
     batch: ProducerBatch,
     answer: PartitionResponse,
-    endpoints: ProduceResponse['nodeEndpoints'],
+    endpoints: ReadonlyMap<number, NodeEndpoint>,
   ): void {
     const { accumulator, cluster, counters, sequences } = this.#parts
     const { queue } = batch
@@ -360,7 +363,7 @@ export class Sender {
       case 'refresh':
         if (answer.currentLeader.leaderId >= 0) {
           const { leaderId, leaderEpoch } = answer.currentLeader
-          const endpoint = endpoints.find(({ nodeId }) => nodeId === leaderId)
+          const endpoint = endpoints.get(leaderId)
           cluster.metadata.updateLeader(queue.topic, queue.partition, { leaderId, leaderEpoch, endpoint })
         }
         cluster.requestMetadataUpdate(queue.topic)
@@ -412,24 +415,28 @@ export class Sender {
     error: KafkaError,
   ): (index: number) => KafkaError {
     if (answer.recordErrors.length === 0) return () => error
-    const bad = new Map<number, KafkaError>()
-    const where = `Produce of ${describe(batch)}`
+    // By index, and an error only for a record that is there: a broker may name any number of others.
+    const bad = new Map<number, string | null>()
     for (const { batchIndex, batchIndexErrorMessage } of answer.recordErrors) {
-      const context = `${where}: record ${batchIndex} of ${batch.recordCount}`
-      bad.set(
-        batchIndex,
-        brokerError(answer.errorCode, context, {
-          message: batchIndexErrorMessage ?? answer.errorMessage,
-          mayHaveBeenWritten: batch.maybeWritten,
-        }),
-      )
+      if (batchIndex >= 0 && batchIndex < batch.recordCount) bad.set(batchIndex, batchIndexErrorMessage)
     }
+    if (bad.size === 0) return () => error
+    const where = `Produce of ${describe(batch)}`
+    const { maybeWritten: mayHaveBeenWritten } = batch
     const others = brokerError(answer.errorCode, where, {
       message: `the batch holds ${bad.size} invalid record(s), so none of it was written; this one may be sent again`,
       retriable: true,
-      mayHaveBeenWritten: batch.maybeWritten,
+      mayHaveBeenWritten,
     })
-    return (index) => bad.get(index) ?? others
+    return (index) => {
+      const said = bad.get(index)
+      if (said === undefined) return others
+      const context = `${where}: record ${index} of ${batch.recordCount}`
+      return brokerError(answer.errorCode, context, {
+        message: said ?? answer.errorMessage,
+        mayHaveBeenWritten,
+      })
+    }
   }
 
   /** The halves take the place, the sequences and the attempts of a batch that was too large. */

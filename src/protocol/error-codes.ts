@@ -340,7 +340,7 @@ export interface BrokerErrorDetails {
  */
 export function brokerError(errno: number, context: string, details: BrokerErrorDetails = {}): KafkaError {
   const code = errorByCode(errno)
-  const words = details.message === undefined || details.message === null ? code.message : details.message
+  const words = spoken(details.message) ?? code.message
   const ErrorClass = classes.get(code.name) ?? BrokerError
   return new ErrorClass(`${context}: ${code.name} (${errno}): ${words}`, {
     code: code.name,
@@ -351,4 +351,14 @@ export function brokerError(errno: number, context: string, details: BrokerError
     mayHaveBeenWritten: details.mayHaveBeenWritten,
     cause: details.cause,
   })
+}
+
+/** A broker may say as much as a response has room for; the field is there, but empty, where it says nothing. */
+const LONGEST_WORDS = 1000
+
+function spoken(message: string | null | undefined): string | undefined {
+  if (message === undefined || message === null) return undefined
+  const words = message.slice(0, LONGEST_WORDS).trim()
+  if (words === '') return undefined
+  return message.length <= LONGEST_WORDS ? words : `${words}... (${message.length} characters)`
 }

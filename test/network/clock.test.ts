@@ -45,6 +45,14 @@ describe('the system clock', () => {
     await expect(fired(clock, 0).then(() => fired(clock, 1))).resolves.toBeGreaterThan(0)
   })
 
+  test('serves more timers than a call takes arguments', async () => {
+    const { clock } = frozenClock()
+    const others = Array.from({ length: 200_000 }, () => clock.setTimer(60_000, () => {}))
+    await fired(clock, 1)
+    await expect(fired(clock, 1)).resolves.toBeGreaterThan(0)
+    for (const timer of others) timer.cancel()
+  })
+
   test('takes the time in which the process did not run out of now() and out of every deadline', async () => {
     const { clock, stall } = frozenClock()
     const start = clock.now()

@@ -182,6 +182,13 @@ describe('metadata of a topic', () => {
     ])
   })
 
+  test('keeps its partitions also where they are too many for the arguments of one call', () => {
+    const many = Array.from({ length: 200_000 }, () => [1, 1] as const)
+    update({ name: 'orders', id: ID, partitions: many })
+    expect(update({ name: 'orders', id: ID, partitions: [[1, 1]] })).toEqual([])
+    expect(cache.topic('orders')?.partitions).toHaveLength(200_000)
+  })
+
   test('is left as it is by an answer about others', () => {
     cache.use('clicks')
     update(
@@ -326,6 +333,37 @@ describe('the id of a topic that was replaced', () => {
     cache.forgetBrokers()
     told(1, 0)
     expect(cache.topic('orders')?.id).toBe(ID)
+  })
+})
+
+describe('what an answer names that cannot be used', () => {
+  let lines: unknown[]
+
+  beforeEach(() => {
+    lines = []
+    const note = (message: string, fields: unknown): void => void lines.push([message, fields])
+    cache = new Metadata({ ...config, logger: { ...config.logger, warn: note, debug: note } })
+    cache.use('orders')
+  })
+
+  test('is told of brokers in one line with their number', () => {
+    const unusable = Array.from({ length: 1000 }, (_, i) => [i + 10, '', 9092] as const)
+    take(metadata([...BROKERS, ...unusable]))
+    expect(lines).toEqual([
+      ['metadata names brokers that cannot be used', { count: 1000, nodeId: 10, host: '', port: 9092 }],
+    ])
+    expect(cache.brokers.size).toBe(3)
+  })
+
+  test('is told of topics in one line with their number', () => {
+    update(...Array.from({ length: 1000 }, (_, i) => ({ name: `t${i}`, partitions: [[1, 1]] as const })))
+    expect(lines).toEqual([['metadata of topics was ignored', { count: 1000 }]])
+  })
+
+  test('holds for a host that is longer than any name', () => {
+    take(metadata([...BROKERS, [4, ' '.repeat(300_000), 9092]]))
+    expect(cache.brokers.has(4)).toBe(false)
+    expect(JSON.stringify(lines).length).toBeLessThan(400)
   })
 })
 

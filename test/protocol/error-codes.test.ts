@@ -83,7 +83,16 @@ describe('brokerError', () => {
     expect(brokerError(87, 'x', { message: 'record 3 has no key' }).message).toBe(
       'x: INVALID_RECORD (87): record 3 has no key',
     )
-    expect(brokerError(87, 'x', { message: null }).message).toBe(brokerError(87, 'x').message)
+  })
+
+  it.each([null, undefined, '', ' '])('uses ours where the broker says %o', (message) => {
+    expect(brokerError(87, 'x', { message }).message).toBe(brokerError(87, 'x').message)
+  })
+
+  it("cuts the broker's words where they are long", () => {
+    const { message } = brokerError(87, 'x', { message: 'y'.repeat(1_000_000) })
+    expect(message.length).toBeLessThan(1100)
+    expect(message).toContain('(1000000 characters)')
   })
 
   it.each<[string, abstract new (...parameters: never[]) => KafkaError]>([

@@ -126,7 +126,15 @@ interface Sent {
 
 /** A producer against one broker that answers Produce as the test says, and the batches that the broker got. */
 function scripted(
-  answers: (sent: Sent, nth: number) => { errorCode: number; logStartOffset?: bigint; isSilent?: boolean },
+  answers: (
+    sent: Sent,
+    nth: number,
+  ) => {
+    errorCode: number
+    logStartOffset?: bigint
+    isSilent?: boolean
+    recordErrors?: readonly { batchIndex: number; batchIndexErrorMessage: string | null }[]
+  },
   epochs: readonly number[] = [0],
 ): { producer: Producer; sent: Sent[] } {
   const sent: Sent[] = []
@@ -147,14 +155,14 @@ function scripted(
       sequence: records.readInt32BE(53),
     }
     sent.push(one)
-    const { errorCode, logStartOffset = -1n, isSilent = false } = answers(one, sent.length)
+    const { errorCode, logStartOffset = -1n, isSilent = false, recordErrors = [] } = answers(one, sent.length)
     const partition = {
       index: 0,
       errorCode,
       baseOffset: errorCode === 0 ? BigInt(sent.length) : -1n,
       logAppendTimeMs: -1n,
       logStartOffset,
-      recordErrors: [],
+      recordErrors,
       errorMessage: null,
       currentLeader: { leaderId: -1, leaderEpoch: -1 },
     }
@@ -182,6 +190,40 @@ function scripted(
   }
   return { producer: new Producer(config), sent }
 }
+
+describe('errors of single records', () => {
+  const noKey = { batchIndexErrorMessage: 'no key' }
+
+  test('count for the records that are there, and as often as they are', async () => {
+    // A million that mean nothing around the two that do.
+    const others = Array.from({ length: 1_000_000 }, (_, i) => ({
+      batchIndex: i % 2 ? -i : i + 3,
+      ...noKey,
+    }))
+    const { producer } = scripted(() => ({
+      errorCode: 87,
+      recordErrors: [{ batchIndex: 1, ...noKey }, ...others, { batchIndex: 1, ...noKey }],
+    }))
+    const failures = ['a', 'b', 'c'].map((value) => failure(producer.send({ topic: 'orders', value })))
+    const innocent = {
+      retriable: true,
+      message: expect.stringContaining('the batch holds 1 invalid record(s)') as string,
+    }
+    const bad = {
+      retriable: false,
+      message: expect.stringContaining('record 1 of 3: INVALID_RECORD (87): no key') as string,
+    }
+    expect(await Promise.all(failures)).toMatchObject([innocent, bad, innocent])
+    await producer.close()
+  })
+
+  test('that name none of the batch leave the error of the batch', async () => {
+    const { producer } = scripted(() => ({ errorCode: 87, recordErrors: [{ batchIndex: 7, ...noKey }] }))
+    const error = await failure(producer.send({ topic: 'orders', value: 'a' }))
+    expect(error).toMatchObject({ code: 'INVALID_RECORD', retriable: false })
+    await producer.close()
+  })
+})
 
 describe('UNKNOWN_PRODUCER_ID', () => {
   test('with a log start offset: the broker forgot the producer, so a new epoch begins', async () => {
