@@ -59,7 +59,10 @@ export class Idempotence extends SequenceGate {
 
   override outOfOrder(batch: ProducerBatch): boolean {
     const { sequences } = batch.queue
-    if (sequences.isFirstInFlight(batch)) sequences.mustRestart = true
+    if (!sequences.isFirstInFlight(batch)) return true
+    // The whole may be in the log, which does not take its parts for duplicates: no proof that this part is not there.
+    if (batch.isPart && batch.maybeWritten && !sequences.hasGap) return false
+    sequences.mustRestart = true
     return true
   }
 

@@ -32,6 +32,8 @@ export class PartitionSequences {
   lastAckedOffset = -1n
   /** A batch with a sequence was given up; whether the broker has it is not known. */
   isUnresolved = false
+  /** A batch with a sequence was given up and is certainly not in the log; so nothing behind it is. */
+  hasGap = false
   /** There is a gap: start again as soon as nothing is on the wire. */
   mustRestart = false
   /** Batches with a sequence whose request is unanswered or that wait to be sent again, in order. */
@@ -96,6 +98,7 @@ export class PartitionSequences {
   abandon(batch: ProducerBatch): void {
     if (!this.#remove(batch)) return
     this.isUnresolved = true
+    if (!batch.maybeWritten) this.hasGap = true
   }
 
   /** The parts of a split batch share its sequences between them, in its place. */
@@ -118,7 +121,7 @@ export class PartitionSequences {
     this.inFlight.length = 0
     this.producerId = producerId
     this.producerEpoch = producerEpoch
-    this.isUnresolved = this.mustRestart = false
+    this.isUnresolved = this.hasGap = this.mustRestart = false
     this.#next = 0
     this.#lastAcked = NO_SEQUENCE
     this.#isKnown = false

@@ -52,6 +52,8 @@ export class ProducerBatch {
   isReleased = false
   /** Requests made with it. */
   attempts = 0
+  /** How many of these count for `retries` and lengthen the back-off: one refused for the gap of another does not. */
+  failures = 0
   /** Not before this time again, after a failed attempt. */
   retryAtMs = 0
   /** An attempt ended without an answer, or with one that leaves the append open. */
@@ -101,6 +103,11 @@ export class ProducerBatch {
 
   get recordCount(): number {
     return this.records.recordCount
+  }
+
+  /** A part of a batch that was too large. */
+  get isPart(): boolean {
+    return this.span < 1
   }
 
   get hasSequence(): boolean {

@@ -374,8 +374,11 @@ export class Sender {
         this.#retry(batch, error)
         break
       case 'out-of-order':
-        if (sequences?.outOfOrder(batch) === true) this.#retry(batch, error)
-        else this.#fail(batch, () => error)
+        if (sequences?.outOfOrder(batch) !== true) this.#fail(batch, () => error)
+        // Refused for the gap that another batch left, it has not failed itself, and waits for nothing but its turn. There is
+        // no gap before sequence 0: a broker that says so all the same is asked with back-off.
+        else if (batch.baseSequence > 0) this.#tryAgain(batch, error, 0)
+        else this.#retry(batch, error)
         break
       case 'unknown-producer':
         if (sequences?.forgotten(batch, answer.logStartOffset) === true) this.#retry(batch, error)
@@ -439,14 +442,10 @@ export class Sender {
     }
   }
 
-  /** The halves take the place, the sequences and the attempts of a batch that was too large. */
+  /** The halves take the place and the sequences of a batch that was too large; they are as if never sent (KIP-126). */
   #requeueHalves(batch: ProducerBatch, halves: readonly ProducerBatch[]): void {
-    const { accumulator } = this.#parts
     if (batch.hasSequence) batch.queue.sequences.replace(batch, halves)
-    for (const half of halves) {
-      half.attempts = batch.attempts
-      accumulator.reenqueue(half, 0)
-    }
+    for (const half of halves) this.#parts.accumulator.reenqueue(half, 0)
   }
 
   /** No answer, and perhaps never one: the append may have happened. */
@@ -484,14 +483,21 @@ export class Sender {
   }
 
   #retry(batch: ProducerBatch, error: KafkaError): void {
-    const { accumulator, backoff, clock, config, counters, shortBackoff } = this.#parts
+    const { backoff, shortBackoff } = this.#parts
+    batch.failures++
+    const pauses = error.code === 'CONCURRENT_TRANSACTIONS' ? shortBackoff : backoff
+    this.#tryAgain(batch, error, pauses.delay(batch.failures - 1))
+  }
+
+  #tryAgain(batch: ProducerBatch, error: KafkaError, pauseMs: number): void {
+    const { accumulator, clock, config, counters } = this.#parts
     const now = clock.now()
     const abortReason = this.#abortReason
     if (abortReason !== null) {
       this.#fail(batch, () => withOutcome(abortReason, batch.maybeWritten))
     } else if (batch.deadlineMs <= now) {
       this.#fail(batch, () => this.#timeout(batch))
-    } else if (batch.attempts > config.retries) {
+    } else if (batch.failures > config.retries) {
       this.#fail(batch, () => error)
     } else {
       counters.recordRetries += batch.recordCount
@@ -501,8 +507,7 @@ export class Sender {
         attempts: batch.attempts,
         error: error.message,
       })
-      const pauses = error.code === 'CONCURRENT_TRANSACTIONS' ? shortBackoff : backoff
-      accumulator.reenqueue(batch, now + pauses.delay(batch.attempts - 1))
+      accumulator.reenqueue(batch, now + pauseMs)
     }
   }
 

@@ -50,7 +50,7 @@ export abstract class SequenceGate implements DrainGate {
     if (!isStale && !sequences.isUnresolved) return sequences.isKnown || sequences.inFlight.length === 0
     if (sequences.inFlight.length > 0) return false
     if (isStale) sequences.restart(identity)
-    else if (sequences.isContiguous) sequences.isUnresolved = false
+    else if (sequences.isContiguous) sequences.isUnresolved = sequences.hasGap = false
     else return this.restart(queue, identity)
     return true
   }

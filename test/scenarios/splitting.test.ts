@@ -1,7 +1,7 @@
 /** Batches that a broker refuses as a whole: too large, or with bad records in them. */
 import { describe, expect, test } from 'vitest'
 import type { KafkaError, RecordMetadata } from '../../src/index.js'
-import { arena, batches, failure, stored, turnsUntil } from './arena.js'
+import { arena, batches, failure, frozenArena, stored, turnsUntil } from './arena.js'
 
 const small = { topics: { orders: { partitions: 1, maxMessageBytes: 300 } } }
 
@@ -59,6 +59,111 @@ describe('MESSAGE_TOO_LARGE', () => {
     const values = Array.from({ length: 8 }, (_, i) => `${i}`.padStart(60, '.'))
     await Promise.all(values.map((value) => orders.send({ topic: 'orders', value })))
     expect(stored(cluster)).toEqual(values)
+  })
+})
+
+describe('a split is no attempt (KIP-126)', () => {
+  test('halves have all retries before them, however often the whole was split', async () => {
+    const { cluster, producer } = await arena({ topics: { orders: { partitions: 1, maxMessageBytes: 150 } } })
+    const orders = producer({ lingerMs: 1, retries: 3 })
+    // The whole has spent its retries when it turns out to be too large, and its first record needs as many again.
+    const refusal = { error: 'NOT_ENOUGH_REPLICAS' }
+    cluster.fail({ api: 'Produce', nth: 1, times: 3 }, refusal)
+    cluster.fail({ api: 'Produce', nth: 8, times: 3 }, refusal)
+    const values = Array.from({ length: 16 }, (_, i) => `${i}`.padStart(60, '.'))
+    await Promise.all(values.map((value) => orders.send({ topic: 'orders', value })))
+    expect(stored(cluster)).toEqual(values)
+    const refused = Array.from({ length: 3 }, () => '0/0 NOT_ENOUGH_REPLICAS')
+    const tooLarge = Array.from({ length: 4 }, () => '0/0 MESSAGE_TOO_LARGE')
+    expect(batches(cluster).slice(0, 11)).toEqual([...refused, ...tooLarge, ...refused, '0/0 NONE'])
+  })
+
+  test('and costs no back-off, nor does the gap that a record leaves which is too large by itself', async () => {
+    const { clock, cluster, producer } = await frozenArena(small)
+    const orders = producer({ lingerMs: 1, batchSize: 100_000, retryBackoffMs: 100, retryBackoffMaxMs: 1000 })
+    const values = Array.from({ length: 48 }, (_, i) => `${i}`.padStart(i % 4 === 3 ? 300 : 10, '.'))
+    const ended = Promise.allSettled(values.map((value) => orders.send({ topic: 'orders', value })))
+    await clock.advance(1)
+    const begun = clock.now()
+    await turnsUntil(() => stored(cluster).length === 36)
+    expect(stored(cluster)).toEqual(values.filter((value) => value.length < 300))
+    expect(clock.now()).toBe(begun)
+    expect((await ended).filter(({ status }) => status === 'rejected')).toHaveLength(12)
+  })
+
+  test('records that are refused for the gaps of others spend none of their retries', async () => {
+    const { cluster, producer } = await arena(small)
+    const orders = producer({ batchSize: 80, retries: 1 })
+    await orders.send({ topic: 'orders', value: 'first' })
+    // Too large, and all behind it are refused for the gap; begun anew, another one is refused, and what is behind it again.
+    cluster.fail({ api: 'Produce', nth: 7 }, { error: 'POLICY_VIOLATION' })
+    const values = ['x'.repeat(300), 'a', 'refused', 'b', 'c'].map((value) => value.padEnd(15))
+    const outcomes = await Promise.allSettled(values.map((value) => orders.send({ topic: 'orders', value })))
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'rejected',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ])
+    expect(stored(cluster).map((value) => value?.trim())).toEqual(['first', 'a', 'b', 'c'])
+  })
+
+  test('a broker that finds a gap before sequence 0 is asked again with back-off', async () => {
+    const { clock, cluster, producer } = await frozenArena()
+    const orders = producer({ retryBackoffMs: 100, retryBackoffMaxMs: 1000 })
+    cluster.fail({ api: 'Produce', times: Infinity }, { error: 'OUT_OF_ORDER_SEQUENCE_NUMBER' })
+    const sent = failure<KafkaError>(orders.send({ topic: 'orders', value: 'v' }))
+    await clock.advance(10_000)
+    const tries = batches(cluster).length
+    expect(tries).toBeGreaterThan(5)
+    expect(tries).toBeLessThan(20)
+    await clock.advance(200_000)
+    expect(await sent).toMatchObject({ name: 'TimeoutError' })
+  })
+})
+
+describe('halves of a batch that may be in the log', () => {
+  test('say so when they fail', async () => {
+    const { cluster, producer } = await arena()
+    const orders = producer({ lingerMs: 1 })
+    cluster.fail({ api: 'Produce', nth: 1 }, 'close')
+    cluster.fail({ api: 'Produce', nth: 2 }, { error: 'MESSAGE_TOO_LARGE' })
+    cluster.fail({ api: 'Produce', nth: 3 }, { error: 'POLICY_VIOLATION' })
+    const [a, b] = ['a', 'b'].map((value) => orders.send({ topic: 'orders', value }))
+    expect(await failure<KafkaError>(a!)).toMatchObject({
+      code: 'POLICY_VIOLATION',
+      mayHaveBeenWritten: true,
+    })
+    await b
+    expect(stored(cluster)).toEqual(['b'])
+  })
+
+  test('are not stored a second time: the log does not know them, but it knows the whole', async () => {
+    const { cluster, producer } = await arena()
+    const orders = producer({ lingerMs: 1 })
+    cluster.fail({ api: 'Produce', nth: 1 }, { cutAfterBytes: 0 })
+    cluster.fail({ api: 'Produce', nth: 2 }, { error: 'MESSAGE_TOO_LARGE' })
+    const sent = ['a', 'b'].map((value) => failure<KafkaError>(orders.send({ topic: 'orders', value })))
+    const unknown = { code: 'OUT_OF_ORDER_SEQUENCE_NUMBER', mayHaveBeenWritten: true }
+    expect(await Promise.all(sent)).toMatchObject([unknown, unknown])
+    await orders.send({ topic: 'orders', value: 'c' })
+    expect(stored(cluster)).toEqual(['a', 'b', 'c'])
+  })
+
+  test('are sent again behind a batch that is certainly not there: then the whole is not there either', async () => {
+    const { cluster, producer } = await arena()
+    const orders = producer({ batchSize: 80 })
+    await orders.send({ topic: 'orders', value: 'first' })
+    cluster.fail({ api: 'Produce', nth: 1 }, { error: 'POLICY_VIOLATION' })
+    cluster.fail({ api: 'Produce', nth: 2 }, 'close')
+    cluster.fail({ api: 'Produce', nth: 3 }, { error: 'MESSAGE_TOO_LARGE' })
+    const refused = failure<KafkaError>(orders.send({ topic: 'orders', value: 'x'.repeat(20) }))
+    const sent = ['a', 'b'].map((value) => orders.send({ topic: 'orders', value }))
+    expect(await refused).toMatchObject({ code: 'POLICY_VIOLATION' })
+    await Promise.all(sent)
+    expect(stored(cluster)).toEqual(['first', 'a', 'b'])
+    expect(orders.metrics().batchSplitTotal).toBe(1)
   })
 })
 
