@@ -10,6 +10,7 @@ import { producerOptions } from './producer-options.js'
 import type { Payload } from './record.js'
 import type { Serializer } from './serializer.js'
 import { unknownOption } from './unknown-option.js'
+import { guardedLogger } from './user-code.js'
 
 type Table = typeof producerOptions
 /** The name of an option. */
@@ -243,6 +244,7 @@ export function resolveConfig<K = Payload, V = Payload>(config: ProducerConfig<K
     }
   }
   if (problems.length > 0) throw new ConfigError(problems)
+  resolved.logger = guardedLogger(resolved.logger)
   if (!given.has('clientId')) resolved.clientId = `producer-${++generatedClientIds}`
   for (const warning of findings.warnings) resolved.logger.warn(warning, { clientId: resolved.clientId })
   for (const info of findings.infos) resolved.logger.info(info, { clientId: resolved.clientId })

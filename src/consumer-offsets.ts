@@ -1,6 +1,6 @@
 /** What `sendOffsetsToTransaction` takes: plain objects, so that any consumer library can feed it. */
-import { show } from './config-option.js'
-import { KafkaError } from './errors.js'
+import { invalidArgument } from './arguments.js'
+import type { KafkaError } from './errors.js'
 import type { TopicPartition } from './record.js'
 
 /** How far a consumer group has come in a partition. */
@@ -109,7 +109,5 @@ function toOffset(where: string, given: unknown): bigint {
 }
 
 function invalid(field: string, valid: string, given: unknown): KafkaError {
-  return new KafkaError(`sendOffsetsToTransaction: ${field} must be ${valid}, not ${show(given)}`, {
-    code: 'INVALID_ARGUMENT',
-  })
+  return invalidArgument('sendOffsetsToTransaction', field, valid, given)
 }

@@ -77,7 +77,12 @@ test('the defaults are those of the Java client 4.2', () => {
     keySerializer: undefined,
     valueSerializer: undefined,
     interceptors: [],
-    logger,
+    logger: {
+      debug: expect.any(Function),
+      info: expect.any(Function),
+      warn: expect.any(Function),
+      error: expect.any(Function),
+    },
     securityProtocol: 'PLAINTEXT',
     ssl: undefined,
     sasl: undefined,
@@ -398,7 +403,9 @@ test.each([null, {}, { debug() {}, info() {}, warn() {} }, 'console'])('a logger
 })
 
 test('console is a logger', () => {
-  expect(resolveConfig({ bootstrapServers, logger: console }).logger).toBe(console)
+  const warn = vi.spyOn(console, 'warn').mockReturnValue(undefined)
+  resolveConfig({ bootstrapServers, logger: console }).logger.warn('slow', { ms: 5 })
+  expect(warn.mock.calls).toEqual([['slow', { ms: 5 }]])
 })
 
 test('by default warnings and errors go to stderr, each on one line with its fields as JSON', () => {
