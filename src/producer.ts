@@ -14,7 +14,10 @@ import { GetTelemetrySubscriptions, ZERO_UUID } from './protocol/apis.js'
 import { brokerError } from './protocol/error-codes.js'
 import { BatchCompression } from './producer/batch-compression.js'
 import { SenderCounters } from './producer/counters.js'
+import { UnsequencedGate } from './producer/drain-gate.js'
+import { DrainSchedule } from './producer/drain-schedule.js'
 import { Idempotence } from './producer/idempotence.js'
+import { NextTurn } from './producer/next-turn.js'
 import type { CompletionObserver } from './producer/producer-batch.js'
 import { RecordAccumulator } from './producer/record-accumulator.js'
 import { RecordIntake, type RecordTypes } from './producer/record-intake.js'
@@ -82,6 +85,7 @@ export class Producer<K = Payload, V = Payload> {
   readonly #seams: Seams
   readonly #events = new EventEmitter()
   readonly #counters = new SenderCounters()
+  readonly #turn = new NextTurn()
   readonly #compressor: Compressor | null
   readonly #cluster: Cluster
   readonly #accumulator: RecordAccumulator
@@ -106,7 +110,7 @@ export class Producer<K = Payload, V = Payload> {
   constructor(config: ProducerConfig<K, V>) {
     this.#config = resolveConfig(config)
     this.#seams = seamsOf(config)
-    const { clock, connect, lookup, random } = this.#seams
+    const { clock, connect, inspect, lookup, random } = this.#seams
     const { enableIdempotence, retryBackoffMs, retryBackoffMaxMs, transactionalId } = this.#config
     const backoff = new Backoff(retryBackoffMs, retryBackoffMaxMs, random)
     const shortBackoff = new Backoff(Math.min(MARKERS_MS, retryBackoffMs), retryBackoffMaxMs, random)
@@ -119,9 +123,6 @@ export class Producer<K = Payload, V = Payload> {
       },
     }
     this.#compressor = compressorFor(this.#config)
-    const compression =
-      this.#compressor === null ? null : new BatchCompression(this.#compressor, this.#config.logger)
-    this.#accumulator = new RecordAccumulator(this.#config, clock, compression, random)
     this.#cluster = new Cluster({
       config: this.#config,
       clock,
@@ -151,10 +152,6 @@ export class Producer<K = Payload, V = Payload> {
               this.#intake.failAll(error)
               this.#sender.dropUnsent(error)
             },
-            onAdded: (queues) => {
-              for (const queue of queues) this.#accumulator.markReady(queue)
-              this.#sender.wake()
-            },
             onFatal: (error) => this.#fail(error),
           })
     const idempotence = (): Idempotence =>
@@ -163,13 +160,23 @@ export class Producer<K = Payload, V = Payload> {
         clock,
         backoff,
         isWanted: () => this.#accumulator.incompleteCount > 0,
-        onProducerId: () => {
-          this.#accumulator.markAllReady()
-          this.#sender.wake()
-        },
         onFatal: (error) => this.#fail(error),
       })
     this.#sequences = this.#transactions ?? (enableIdempotence ? idempotence() : null)
+    const gate = this.#sequences ?? new UnsequencedGate(this.#config.maxInFlightRequestsPerConnection)
+    const schedule = new DrainSchedule(gate, this.#turn)
+    const compression =
+      this.#compressor === null ? null : new BatchCompression(this.#compressor, this.#config.logger)
+    this.#accumulator = new RecordAccumulator({
+      config: this.#config,
+      clock,
+      schedule,
+      gate,
+      turn: this.#turn,
+      compression,
+      random,
+    })
+    inspect({ accumulator: this.#accumulator, schedule, gate })
     this.#intake = new RecordIntake({
       config: this.#config,
       accumulator: this.#accumulator,
@@ -180,6 +187,8 @@ export class Producer<K = Payload, V = Payload> {
     })
     this.#sender = new Sender({
       config: this.#config,
+      schedule,
+      turn: this.#turn,
       accumulator: this.#accumulator,
       cluster: this.#cluster,
       sequences: this.#sequences,
@@ -190,9 +199,6 @@ export class Producer<K = Payload, V = Payload> {
       counters: this.#counters,
       onFatal: (error) => this.#fail(error),
     })
-    this.#accumulator.onChange = () => this.#sender.wake()
-    this.#accumulator.onBatch = (queue) => this.#transactions?.onBatch(queue)
-    this.#accumulator.onRoom = () => this.#intake.onRoom()
     this.#types = {
       keySerializer: this.#config.keySerializer,
       valueSerializer: this.#config.valueSerializer,
@@ -256,9 +262,7 @@ export class Producer<K = Payload, V = Payload> {
    * rejects for a record's own failure.
    */
   flush(): Promise<void> {
-    const flushed = this.#accumulator.flushes.flush()
-    this.#accumulator.makeLingeringDue()
-    return flushed
+    return this.#accumulator.flush()
   }
 
   /**
@@ -473,7 +477,7 @@ export class Producer<K = Payload, V = Payload> {
 
   #failAll(errorOf: (mayHaveBeenWritten: boolean) => KafkaError): void {
     this.#intake.failAll(errorOf(false))
-    this.#sender.failAll((batch) => errorOf(batch.maybeWritten || batch.isOnWire))
+    this.#sender.failAll((batch) => errorOf(batch.maybeWritten || batch.isInFlight))
   }
 
   /** Nothing can be sent any more, whoever asks. */
@@ -505,7 +509,7 @@ export class Producer<K = Payload, V = Payload> {
     }
     this.#intake.keepWaitingTopics()
     for (const wake of this.#metadataWaiters) wake()
-    this.#sender.wake()
+    this.#turn.request()
     if (changes.length > 0) {
       this.#emit(
         'metadata',
@@ -532,12 +536,12 @@ export class Producer<K = Payload, V = Payload> {
     this.#intake.failWaitingForMetadata(error)
     for (const wake of this.#metadataWaiters) wake(error)
     // Batches whose partition has no leader do not fail with it: they have metadata asked for again.
-    this.#sender.wake()
+    this.#turn.request()
   }
 
   #onConnection(event: 'connect' | 'disconnect', broker: ConnectionEvent): void {
     this.#emit(event, broker)
-    this.#sender.wake()
+    this.#turn.request()
   }
 
   #emit<E extends keyof ProducerEvents>(event: E, ...args: ProducerEvents[E]): void {

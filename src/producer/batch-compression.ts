@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../logger.js'
 import type { Compressor } from '../records/compression.js'
-import { BATCH_HEADER_SIZE } from '../records/record-batch.js'
+import { BATCH_HEADER_SIZE, type CompressedRecords } from '../records/record-batch.js'
 import type { ProducerBatch } from './producer-batch.js'
 
 /** A guess may be a little low before a batch comes out too large. */
@@ -36,19 +36,10 @@ export class BatchCompression {
   }
 
   /**
-   * Compresses a closed batch, unless that has begun already. `ready` is called when it is done and the batch has its
-   * bytes: at once, or later where the engine works off the main thread.
+   * Compresses a closed batch. `done` is called once, at once or later where the engine works off the main thread, with
+   * the batch's bytes; with null where the batch is to go as it is.
    */
-  start(batch: ProducerBatch, ready: () => void): void {
-    if (batch.compression !== 'todo') return
-    batch.compression = 'at-work'
-    batch.hold()
-    const finish = (bytes: Uint8Array | null): void => {
-      if (bytes !== null) this.#take(batch, bytes)
-      batch.compression = 'done'
-      batch.letGo()
-      ready()
-    }
+  start(batch: ProducerBatch, done: (compressed: CompressedRecords | null) => void): void {
     const giveUp = (error: unknown): void => {
       this.#logger.error('a batch could not be compressed and is sent as it is', {
         codec: this.#compressor.type,
@@ -56,12 +47,12 @@ export class BatchCompression {
         topic: batch.queue.topic,
         error,
       })
-      finish(null)
+      done(null)
     }
     try {
       const result = this.#compressor.compress(batch.records.recordBytes)
-      if (result instanceof Uint8Array) finish(result)
-      else result.then(finish, giveUp)
+      if (result instanceof Uint8Array) done(this.#learn(batch, result))
+      else result.then((bytes) => done(this.#learn(batch, bytes)), giveUp)
     } catch (error) {
       giveUp(error)
     }
@@ -72,13 +63,13 @@ export class BatchCompression {
     this.#ratios.set(batch.queue.topic, Math.max(1, this.#ratios.get(batch.queue.topic) ?? 1))
   }
 
-  #take(batch: ProducerBatch, bytes: Uint8Array): void {
+  #learn(batch: ProducerBatch, bytes: Uint8Array): CompressedRecords | null {
     const { topic } = batch.queue
     const size = batch.records.recordBytes.length
     const observed = bytes.length / size
     const known = this.#ratios.get(topic) ?? 1
     this.#ratios.set(topic, observed > known ? observed : known - (known - observed) * IMPROVING_SHARE)
     // What compression would make larger goes as it is.
-    if (bytes.length < size) batch.compressed = { codecId: this.#compressor.id, bytes }
+    return bytes.length < size ? { codecId: this.#compressor.id, bytes } : null
   }
 }

@@ -9,9 +9,8 @@ import type { Cluster } from '../network/cluster.js'
 import { InitProducerId } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
 import { initProducerIdReaction } from '../protocol/reactions.js'
-import type { PartitionQueue } from './partition-queue.js'
-import { MAX_EPOCH, type ProducerIdAndEpoch } from './partition-sequences.js'
-import type { ProducerBatch } from './producer-batch.js'
+import type { QueuedBatch } from './partition-queue.js'
+import { MAX_EPOCH, type ProducerIdAndEpoch, type SequencesView } from './partition-sequences.js'
 import { givenIdentity } from './producer-identity.js'
 import { SequenceGate } from './sequence-gate.js'
 
@@ -24,7 +23,6 @@ export interface IdempotenceParts {
   readonly backoff: Backoff
   /** Somebody still waits for a producer id. */
   readonly isWanted: () => boolean
-  readonly onProducerId: () => void
   readonly onFatal: (error: KafkaError) => void
 }
 
@@ -34,6 +32,7 @@ export class Idempotence extends SequenceGate {
   override readonly abortReason = null
   /** Why the last attempt to get a producer id failed. */
   override lastError: KafkaError | null = null
+  protected override readonly holdOfGap = 'producer-id'
   readonly #parts: IdempotenceParts
   #isInitializing = false
   #retry: Timer | null = null
@@ -44,9 +43,12 @@ export class Idempotence extends SequenceGate {
     this.#parts = parts
   }
 
-  /** Asks for a producer id unless there is one, or one is asked for already. */
-  override ensureProducerId(): void {
-    if (this.identity !== null || this.#isInitializing || this.#isClosed) return
+  /**
+   * Asks for a producer id unless there is one, or one is asked for already. A partition that awaits one while there is
+   * one has used up its epochs.
+   */
+  override ensureProducerId(isAwaited: boolean): void {
+    if ((this.identity !== null && !isAwaited) || this.#isInitializing || this.#isClosed) return
     this.#isInitializing = true
     void this.#initialize(0)
   }
@@ -57,38 +59,34 @@ export class Idempotence extends SequenceGate {
     this.#retry?.cancel()
   }
 
-  override outOfOrder(batch: ProducerBatch): boolean {
-    const { sequences } = batch.queue
+  override outOfOrder(batch: QueuedBatch): boolean {
+    const { queue } = batch
+    const { sequences } = queue
     if (!sequences.isFirstInFlight(batch)) return true
     // The whole may be in the log, which does not take its parts for duplicates: no proof that this part is not there.
     if (batch.isPart && batch.maybeWritten && !sequences.hasGap) return false
-    sequences.mustRestart = true
+    queue.mustRestart()
     return true
   }
 
-  override forgotten(batch: ProducerBatch, logStartOffset: bigint): boolean {
-    const { sequences } = batch.queue
-    // Without a log start offset the broker does not lead the partition any more; the next answer will tell.
-    if (logStartOffset >= 0n && sequences.isFirstInFlight(batch)) sequences.mustRestart = true
+  override forgotten(batch: QueuedBatch, logStartOffset: bigint): boolean {
+    const { queue } = batch
+    // Without a log start offset the broker does not lead the partition any more; the next response will tell.
+    if (logStartOffset >= 0n && queue.sequences.isFirstInFlight(batch)) queue.mustRestart()
     return true
   }
 
-  /** Under a higher epoch, or another producer id where the epochs of this one are used up. */
-  protected override restart({ sequences }: PartitionQueue, identity: ProducerIdAndEpoch): boolean {
-    if (sequences.producerId !== identity.producerId) {
-      sequences.restart(identity)
-    } else if (sequences.producerEpoch < MAX_EPOCH) {
-      sequences.restart({ producerId: identity.producerId, producerEpoch: sequences.producerEpoch + 1 })
-    } else {
-      this.identity = null
-      this.ensureProducerId()
-      return false
-    }
-    return true
+  /** A higher epoch, or another producer id where the epochs of this one are used up. */
+  protected override identityAfterGap(
+    { producerId, producerEpoch }: SequencesView,
+    identity: ProducerIdAndEpoch,
+  ): ProducerIdAndEpoch | null {
+    if (producerId !== identity.producerId) return identity
+    return producerEpoch < MAX_EPOCH ? { producerId, producerEpoch: producerEpoch + 1 } : null
   }
 
   async #initialize(attempts: number): Promise<void> {
-    const { cluster, onProducerId } = this.#parts
+    const { cluster } = this.#parts
     try {
       const connection = await cluster.anyConnection()
       const response = await connection.request(InitProducerId, {
@@ -99,10 +97,10 @@ export class Idempotence extends SequenceGate {
       const reaction = initProducerIdReaction(response.errorCode)
       const where = `InitProducerId at broker ${connection.nodeId}`
       if (reaction === 'success') {
-        this.identity = givenIdentity(response, where)
+        const identity = givenIdentity(response, where)
         this.#isInitializing = false
         this.lastError = null
-        onProducerId()
+        this.identity = identity
         return
       }
       this.#failed(brokerError(response.errorCode, where, { fatal: reaction === 'fatal' }), attempts)

@@ -10,12 +10,41 @@
  *
  * The epoch is raised for the partition alone: brokers check it partition by partition, so the others need not pause.
  */
-import { NO_SEQUENCE, type ProducerBatch } from './producer-batch.js'
+import type { ProducerState } from '../records/record-batch.js'
+
+export const NO_SEQUENCE = -1
 
 export interface ProducerIdAndEpoch {
   readonly producerId: bigint
   readonly producerEpoch: number
 }
+
+/** What sequences are given to. */
+export interface SequencedBatch extends ProducerState {
+  /** Batches of a partition in the order of their records. */
+  readonly ordinal: number
+  readonly recordCount: number
+  readonly maybeWritten: boolean
+  /** Which of its partition's logs it was last sent to; see PartitionSequences. */
+  log: number
+  setProducerState(state: ProducerState): void
+  /** Proven not to be in the log, and free to take a new sequence. */
+  clearProducerState(): void
+}
+
+/** The sequences as everything but their queue sees them. */
+export type SequencesView = Pick<
+  PartitionSequences,
+  | 'producerId'
+  | 'producerEpoch'
+  | 'lastAckedOffset'
+  | 'isUnresolved'
+  | 'hasGap'
+  | 'mustRestart'
+  | 'isKnown'
+  | 'isContiguous'
+  | 'isFirstInFlight'
+> & { readonly inFlight: readonly SequencedBatch[] }
 
 const MAX_SEQUENCE = 0x7fffffff
 export const MAX_EPOCH = 0x7fff
@@ -37,7 +66,7 @@ export class PartitionSequences {
   /** There is a gap: start again as soon as nothing is on the wire. */
   mustRestart = false
   /** Batches with a sequence whose request is unanswered or that wait to be sent again, in order. */
-  readonly inFlight: ProducerBatch[] = []
+  readonly inFlight: SequencedBatch[] = []
   /** Counts the logs that the partition has had: a batch remembers the one that it was last sent to. */
   log = 0
   #isKnown = false
@@ -64,11 +93,11 @@ export class PartitionSequences {
     return this.#next === (this.#lastAcked === NO_SEQUENCE ? 0 : addToSequence(this.#lastAcked, 1))
   }
 
-  isFirstInFlight(batch: ProducerBatch): boolean {
+  isFirstInFlight(batch: SequencedBatch): boolean {
     return this.inFlight[0] === batch
   }
 
-  assign(batch: ProducerBatch): void {
+  assign(batch: SequencedBatch): void {
     batch.setProducerState({
       producerId: this.producerId,
       producerEpoch: this.producerEpoch,
@@ -85,7 +114,7 @@ export class PartitionSequences {
   }
 
   /** The broker has the batch. */
-  acknowledge(batch: ProducerBatch, baseOffset: bigint): void {
+  acknowledge(batch: SequencedBatch, baseOffset: bigint): void {
     this.#remove(batch)
     if (batch.log === this.log) this.#isKnown = true
     if (batch.ordinal <= this.#lastAckedOrdinal) return
@@ -95,14 +124,19 @@ export class PartitionSequences {
   }
 
   /** The batch will not be sent again, and nobody acknowledged it: its sequences are used up. */
-  abandon(batch: ProducerBatch): void {
+  abandon(batch: SequencedBatch): void {
     if (!this.#remove(batch)) return
     this.isUnresolved = true
     if (!batch.maybeWritten) this.hasGap = true
   }
 
+  /** All that was given up turned out to be in the log. */
+  resolve(): void {
+    this.isUnresolved = this.hasGap = false
+  }
+
   /** The parts of a split batch share its sequences between them, in its place. */
-  replace(batch: ProducerBatch, parts: readonly ProducerBatch[]): void {
+  replace(batch: SequencedBatch, parts: readonly SequencedBatch[]): void {
     const { producerId, producerEpoch } = batch
     let { baseSequence } = batch
     for (const part of parts) {
@@ -127,7 +161,7 @@ export class PartitionSequences {
     this.#isKnown = false
   }
 
-  #remove(batch: ProducerBatch): boolean {
+  #remove(batch: SequencedBatch): boolean {
     const at = this.inFlight.indexOf(batch)
     if (at !== -1) this.inFlight.splice(at, 1)
     return at !== -1

@@ -3,7 +3,7 @@
  * exactly once, and its buffer is free only when nobody can touch the bytes any more (`isReleasable`).
  */
 import type { KafkaError } from '../errors.js'
-import type { DeliveryCallback, RecordMetadata } from '../record.js'
+import type { DeliveryCallback, RecordMetadata, TopicPartition } from '../record.js'
 import {
   BATCH_HEADER_SIZE,
   RecordBatchBuilder,
@@ -13,10 +13,8 @@ import {
 } from '../records/record-batch.js'
 import type { Deadline } from './deadline-queue.js'
 import type { Generation } from './flush-generations.js'
-import type { PartitionQueue } from './partition-queue.js'
+import { NO_SEQUENCE, type SequencedBatch } from './partition-sequences.js'
 import { markHandled, OwnPromise, RecordPromises } from './record-promises.js'
-
-export const NO_SEQUENCE = -1
 
 /** Who waits for a record: its callback, or its promise. */
 type Waiter = DeliveryCallback | Promise<RecordMetadata>
@@ -28,8 +26,22 @@ export interface CompletionObserver {
   recordFailed(error: KafkaError, metadata: RecordMetadata): void
 }
 
-export class ProducerBatch {
-  readonly queue: PartitionQueue
+/** What is known of a batch when it begins. */
+export interface BatchStart {
+  readonly generation: Generation
+  readonly createdMs: number
+  readonly deadlineMs: number
+  readonly limit: number
+  readonly lingerUntilMs: number
+  readonly lingerRound: number
+  readonly ordinal: number
+  readonly span: number
+  /** As many records it will probably hold. */
+  readonly expectedRecords: number
+}
+
+export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implements SequencedBatch {
+  readonly queue: Queue
   readonly records: RecordBatchBuilder
   readonly createdMs: number
   /** Batches of a partition in the order of their records. The halves of a split batch share its [ordinal, + span). */
@@ -39,13 +51,16 @@ export class ProducerBatch {
   readonly deadlineMs: number
 
   /** Takes no more records from this many bytes on. */
-  limit = 0
+  readonly limit: number
+  /** When it has waited for more records long enough, unless its linger round is over before. */
+  lingerUntilMs: number
+  readonly lingerRound: number
   /** No more records may be added. */
   isClosed = false
   /** Its records are settled. */
   isDone = false
   /** A request with it is unanswered. */
-  isOnWire = false
+  isInFlight = false
   /** It stands in its partition's queue. */
   isQueued = false
   /** Its buffer went back to the pool. */
@@ -73,9 +88,8 @@ export class ProducerBatch {
   log = -1
 
   /** Its places in the accumulator's lists. */
-  expiry: Deadline<ProducerBatch> | null = null
-  lingering: Deadline<ProducerBatch> | null = null
-  next: ProducerBatch | null = null
+  expiry: Deadline<ProducerBatch<Queue>> | null = null
+  next: ProducerBatch<Queue> | null = null
   generation: Generation
 
   #holds = 0
@@ -84,21 +98,18 @@ export class ProducerBatch {
   #waiters: Waiter[] = []
   #promises: RecordPromises | null = null
 
-  constructor(
-    queue: PartitionQueue,
-    buffer: Buffer,
-    generation: Generation,
-    times: { readonly createdMs: number; readonly deadlineMs: number },
-    order: { readonly ordinal: number; readonly span: number },
-  ) {
+  constructor(queue: Queue, buffer: Buffer, start: BatchStart) {
     this.queue = queue
-    this.#waiters.length = queue.usualCount
+    this.#waiters.length = start.expectedRecords
     this.records = new RecordBatchBuilder(buffer)
-    this.generation = generation
-    this.createdMs = times.createdMs
-    this.deadlineMs = times.deadlineMs
-    this.ordinal = order.ordinal
-    this.span = order.span
+    this.generation = start.generation
+    this.createdMs = start.createdMs
+    this.deadlineMs = start.deadlineMs
+    this.limit = start.limit
+    this.lingerUntilMs = start.lingerUntilMs
+    this.lingerRound = start.lingerRound
+    this.ordinal = start.ordinal
+    this.span = start.span
   }
 
   get recordCount(): number {
@@ -164,7 +175,7 @@ export class ProducerBatch {
 
   /** Settled, answered, and let go of by all who read it: the buffer may serve another batch (KAFKA-19012). */
   get isReleasable(): boolean {
-    return this.isDone && !this.isOnWire && this.#holds === 0 && !this.isReleased
+    return this.isDone && !this.isInFlight && this.#holds === 0 && !this.isReleased
   }
 
   /**
@@ -173,7 +184,6 @@ export class ProducerBatch {
    */
   succeed(baseOffset: bigint, logAppendTimeMs: number, observer: CompletionObserver): void {
     this.isDone = true
-    this.queue.usualCount = this.recordCount
     const waiters = this.#takeWaiters()
     // What promises are settled with takes the places of the promises.
     const deliveries: (Waiter | RecordMetadata)[] = waiters
@@ -219,8 +229,36 @@ export class ProducerBatch {
     this.#promises?.reject(errors)
   }
 
+  /** An empty batch for one half of these records, as if it was never sent (KIP-126). */
+  half(which: 0 | 1, buffer: Buffer): ProducerBatch<Queue> {
+    const { recordCount, span } = this
+    const half = new ProducerBatch(this.queue, buffer, {
+      generation: this.generation,
+      createdMs: this.createdMs,
+      deadlineMs: this.deadlineMs,
+      limit: 0,
+      lingerUntilMs: 0,
+      lingerRound: this.lingerRound,
+      ordinal: this.ordinal + (which * span) / 2,
+      span: span / 2,
+      expectedRecords: recordCount >>> 1,
+    })
+    half.maybeWritten = this.maybeWritten
+    return half
+  }
+
+  countFailure(): void {
+    this.failures++
+  }
+
+  /** An attempt failed; `leavesAppendOpen` where the broker may have the records all the same. */
+  attemptFailed(error: KafkaError, leavesAppendOpen: boolean): void {
+    if (leavesAppendOpen) this.maybeWritten = true
+    this.lastError = error
+  }
+
   /** Moves the records into two others, the first `middle` of them into `first`; who waits for them waits for those. */
-  divideInto(first: ProducerBatch, second: ProducerBatch, middle: number): void {
+  divideInto(first: ProducerBatch<Queue>, second: ProducerBatch<Queue>, middle: number): void {
     const waiters = this.#takeWaiters()
     const moved: Promise<RecordMetadata>[] = []
     const record = this.records.read()

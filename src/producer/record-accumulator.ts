@@ -1,10 +1,6 @@
 /**
  * Batches per partition, from the first record to the moment their buffer is free again. It knows no timer and no
- * socket: what is due at a time, and what can be sent to a broker, is asked for.
- *
- * Nothing here looks at all partitions. A partition enters its leader's list when something happens that may make its
- * first batch sendable (it is full, its linger or back-off is over, a flush, an answer, a new leader) and is looked at
- * when that broker is drained.
+ * socket: what is due at a time is asked for, and what can be sent to a broker is the schedule's to say.
  */
 import { RecordTooLargeError } from '../errors.js'
 import type { Clock } from '../network/clock.js'
@@ -13,10 +9,11 @@ import { singleRecordSizeBound } from '../records/record-batch.js'
 import type { BatchCompression } from './batch-compression.js'
 import { BufferPool } from './buffer-pool.js'
 import { DeadlineQueue } from './deadline-queue.js'
-import { Fifo } from './fifo.js'
+import type { DrainGate } from './drain-gate.js'
+import type { DrainSchedule } from './drain-schedule.js'
 import { FlushGenerations, type Generation } from './flush-generations.js'
-import { NO_LEADER, type Listing, type PartitionQueue } from './partition-queue.js'
-import { ProducerBatch } from './producer-batch.js'
+import type { NextTurn } from './next-turn.js'
+import type { PartitionQueue, QueuedBatch, QueueParts } from './partition-queue.js'
 import { TopicQueues, type TopicState } from './topic-queues.js'
 
 /** A batch has no room for another record below this. */
@@ -36,57 +33,48 @@ export interface AccumulatorConfig {
   readonly partitionerAvailabilityTimeoutMs: number
 }
 
-/** Decides whether the first batch of a partition may go now, as far as order is concerned. */
-export interface DrainGate {
-  mayDrain(queue: PartitionQueue, batch: ProducerBatch): boolean
-}
-
-/** What one broker could be sent. */
-class NodeQueue {
-  readonly ready = new Fifo<Listing>()
-  /** Since when it has something to send and does not take it; Infinity while it does. */
-  stalledSinceMs = Infinity
+export interface AccumulatorParts {
+  readonly config: AccumulatorConfig
+  readonly clock: Pick<Clock, 'now'>
+  readonly schedule: DrainSchedule
+  readonly gate: DrainGate
+  readonly turn: NextTurn
+  /** Null where batches go as they are. */
+  readonly compression: BatchCompression | null
+  /** The dice of the sticky choice. */
+  readonly random: () => number
 }
 
 export class RecordAccumulator {
   readonly pool: BufferPool
   readonly flushes = new FlushGenerations()
-  /** Called when there may be something to send or to wait for that there was not before. */
-  onChange: () => void = () => {}
-  /** Called with the partition of every batch that is begun. */
-  onBatch: (queue: PartitionQueue) => void = () => {}
-  /** Called when memory was freed. */
-  onRoom: () => void = () => {}
-  readonly #config: AccumulatorConfig
-  readonly #clock: Pick<Clock, 'now'>
-  readonly #compression: BatchCompression | null
-  /** Dice of the sticky choice. */
-  readonly #random: (() => number) | undefined
+  readonly #parts: AccumulatorParts
+  readonly #queueParts: QueueParts
   /** The bytes of a full batch. */
   readonly #batchLimit: number
   readonly #topics = new Map<string, TopicQueues>()
-  readonly #nodes = new Map<number, NodeQueue>()
-  /** Batches that wait for more records, by the end of their linger. */
-  readonly #lingering = new DeadlineQueue<ProducerBatch>()
-  /** Partitions whose first batch is to be tried again later. */
-  readonly #backoffs = new DeadlineQueue<PartitionQueue>()
   /** Every batch that is not done, by the end of its delivery timeout. */
-  readonly #incomplete = new DeadlineQueue<ProducerBatch>()
-  readonly #leaderless = new Set<PartitionQueue>()
+  readonly #incomplete = new DeadlineQueue<QueuedBatch>()
+  /** Since when a broker has something to send and does not take it. */
+  readonly #stalledSinceMs = new Map<number, number>()
   readonly #loadMeasuredAt = new WeakMap<TopicQueues, number>()
+  #roomListener: () => void = () => {}
 
-  constructor(
-    config: AccumulatorConfig,
-    clock: Pick<Clock, 'now'>,
-    compression: BatchCompression | null,
-    random?: () => number,
-  ) {
-    this.#config = config
-    this.#random = random
-    this.#compression = compression
-    this.#clock = clock
+  constructor(parts: AccumulatorParts) {
+    this.#parts = parts
+    const { config, schedule, compression } = parts
     this.#batchLimit = Math.min(config.batchSize, config.maxRequestSize, config.bufferMemory)
     this.pool = new BufferPool(config.bufferMemory, this.#batchLimit)
+    this.#queueParts = {
+      reconsider: (queue) => schedule.reconsider(queue),
+      compress: compression === null ? null : (batch, done) => compression.start(batch, done),
+      release: (batch) => this.release(batch),
+    }
+  }
+
+  /** From here on `listener` is called when the memory of a batch was freed. */
+  onRoom(listener: () => void): void {
+    this.#roomListener = listener
   }
 
   /** Batches that are not settled. */
@@ -94,13 +82,13 @@ export class RecordAccumulator {
     return this.#incomplete.size
   }
 
-  get incomplete(): ProducerBatch[] {
+  get incomplete(): QueuedBatch[] {
     return this.#incomplete.all
   }
 
-  /** The next time at which something is due by itself: a linger, a back-off or a delivery timeout. */
+  /** The end of the next delivery timeout. */
   get nextDeadline(): number {
-    return Math.min(this.#lingering.nextAt, this.#backoffs.nextAt, this.#incomplete.nextAt)
+    return this.#incomplete.nextAt
   }
 
   get topicNames(): Iterable<string> {
@@ -114,7 +102,8 @@ export class RecordAccumulator {
   topic(name: string): TopicQueues {
     let topic = this.#topics.get(name)
     if (topic === undefined) {
-      topic = new TopicQueues(name, this.#config.batchSize, this.#random)
+      const { config, random } = this.#parts
+      topic = new TopicQueues(name, this.#queueParts, config.batchSize, random)
       this.#topics.set(name, topic)
     }
     return topic
@@ -140,6 +129,7 @@ export class RecordAccumulator {
     value: Payload,
     headers: Headers | undefined,
   ): number {
+    const { gate, turn } = this.#parts
     const open = queue.open
     if (open !== null) {
       const { records } = open
@@ -151,10 +141,10 @@ export class RecordAccumulator {
           this.#grow(open) &&
           records.tryAppend(Math.min(limit, records.buffer.length), timestamp, key, keySize, value, headers))
       if (isAdded) {
-        if (records.size > limit - SMALLEST_RECORD) this.#close(open)
+        if (records.size > limit - SMALLEST_RECORD) queue.close(open)
         return records.size - before
       }
-      this.#close(open)
+      queue.close(open)
     }
     const sizeBound = singleRecordSizeBound(keySize, value, headers)
     this.#assertFits(queue, sizeBound)
@@ -162,10 +152,11 @@ export class RecordAccumulator {
     if (buffer === null) return 0
     const batch = this.#newBatch(queue, buffer, sentAtMs)
     batch.records.tryAppend(buffer.length, timestamp, key, keySize, value, headers)
-    if (batch.records.size > batch.limit - SMALLEST_RECORD) this.#close(batch)
-    else if (this.#config.lingerMs === 0) this.markReady(queue)
-    else batch.lingering = this.#lingering.add(batch, batch.createdMs + this.#config.lingerMs)
-    this.onChange()
+    this.#track(batch)
+    queue.add(batch)
+    if (batch.records.size > batch.limit - SMALLEST_RECORD) queue.close(batch)
+    gate.batchBegun(queue)
+    turn.request()
     return batch.records.size
   }
 
@@ -176,9 +167,7 @@ export class RecordAccumulator {
   joinGeneration(queue: PartitionQueue, generation: Generation): void {
     const batch = queue.newest
     if (batch === null || generation === this.flushes.current) return
-    if (batch.lingering !== null) this.#lingering.remove(batch.lingering)
-    batch.lingering = null
-    this.markReady(queue)
+    queue.endLinger(batch)
     if (batch.generation.number <= generation.number) return
     this.flushes.enter(generation)
     this.flushes.leave(batch.generation)
@@ -187,7 +176,7 @@ export class RecordAccumulator {
 
   /** Weighs the topic's partitions by their queues, for the sticky choice (KIP-794). */
   measureLoad(topic: TopicQueues, now: number): void {
-    if (!this.#config.partitionerAdaptivePartitioningEnable) return
+    if (!this.#parts.config.partitionerAdaptivePartitioningEnable) return
     if (now - (this.#loadMeasuredAt.get(topic) ?? -Infinity) < LOAD_STATS_MAX_AGE_MS) return
     this.#loadMeasuredAt.set(topic, now)
     const { availablePartitions, partitionCount, partitions } = topic
@@ -204,164 +193,66 @@ export class RecordAccumulator {
   }
 
   #isUnavailable(nodeId: number, now: number): boolean {
-    const timeout = this.#config.partitionerAvailabilityTimeoutMs
-    return timeout > 0 && now - this.#node(nodeId).stalledSinceMs > timeout
+    const timeout = this.#parts.config.partitionerAvailabilityTimeoutMs
+    return timeout > 0 && now - (this.#stalledSinceMs.get(nodeId) ?? now) > timeout
   }
 
-  /** The partition's first batch may be sendable: its broker will be asked to take it. */
-  markReady(queue: PartitionQueue): void {
-    if (queue.listing !== null || queue.head === null) return
-    if (queue.leader === NO_LEADER) {
-      this.#leaderless.add(queue)
-      return
-    }
-    queue.listing = { queue }
-    this.#node(queue.leader).ready.push(queue.listing)
-    this.onChange()
+  /** No batch that was begun by now waits for more records. */
+  endLinger(): void {
+    this.#parts.schedule.endLinger()
   }
 
-  /** All partitions that hold batches may be sendable: something changed that concerns every one of them. */
-  markAllReady(): void {
-    for (const topic of this.#topics.values()) for (const queue of topic.partitions) this.markReady(queue)
+  /** Makes lingering batches due, and resolves when everything that is pending now has ended. */
+  flush(): Promise<void> {
+    const flushed = this.flushes.flush()
+    this.endLinger()
+    return flushed
   }
 
-  /** Makes due what is due at `now`: lingering batches and partitions in back-off. */
-  advance(now: number): void {
-    this.#endLinger(now)
-    for (let queue = this.#backoffs.takeDue(now); queue !== undefined; queue = this.#backoffs.takeDue(now)) {
-      queue.backoff = null
-      this.markReady(queue)
-    }
-  }
-
-  /** No batch waits for more records any longer: a flush, a close, or somebody waits for room. */
-  makeLingeringDue(): void {
-    this.#endLinger(Infinity)
-  }
-
-  /** Brokers that have something to send. */
-  readyNodes(): number[] {
-    const ids: number[] = []
-    for (const [id, node] of this.#nodes) {
-      // Partitions that moved to another leader leave their entry behind.
-      while (node.ready.first !== undefined && isStale(node.ready.first)) node.ready.shift()
-      if (node.ready.length > 0) ids.push(id)
-    }
-    return ids
-  }
-
-  /** The broker has something to send and cannot take it since `sinceMs`; Infinity: it takes what there is. */
-  setStalled(nodeId: number, sinceMs: number): void {
-    const node = this.#node(nodeId)
-    node.stalledSinceMs = sinceMs === Infinity ? Infinity : Math.min(node.stalledSinceMs, sinceMs)
-  }
-
-  /** Topics with records to send to a partition that has no leader. */
-  leaderlessTopics(): Set<string> {
-    const topics = new Set<string>()
-    for (const queue of this.#leaderless) {
-      if (queue.head === null || queue.leader !== NO_LEADER) this.#leaderless.delete(queue)
-      else topics.add(queue.topic)
-    }
-    return topics
-  }
-
-  /**
-   * Takes the batches of one request to the broker: at most one for each partition, together at most `maxBytes`, but
-   * always one if there is any. A partition that may not go now stays out of the list until something changes for it.
-   */
-  drain(nodeId: number, now: number, maxBytes: number, gate: DrainGate): ProducerBatch[] {
-    const { ready } = this.#node(nodeId)
-    const batches: ProducerBatch[] = []
-    let bytes = 0
-    for (let left = ready.length; left > 0; left--) {
-      const listing = ready.first!
-      const { queue } = listing
-      const batch = queue.head
-      const goes =
-        !isStale(listing) && batch !== null && this.#isSendable(batch, now) && gate.mayDrain(queue, batch)
-      if (goes && batches.length > 0 && bytes + batch.wireSize > maxBytes) break
-      ready.shift()
-      if (!isStale(listing)) queue.listing = null
-      if (!goes) continue
-      queue.remove(batch)
-      this.#close(batch)
-      batches.push(batch)
-      bytes += batch.wireSize
-      if (queue.head?.lingering === null) this.markReady(queue)
-    }
-    return batches
-  }
-
-  /** A batch comes back to its old place, to be tried again at `retryAtMs`. */
-  reenqueue(batch: ProducerBatch, retryAtMs: number): void {
-    batch.retryAtMs = retryAtMs
-    batch.queue.insert(batch)
-    this.markReady(batch.queue)
-  }
-
-  /**
-   * Takes over a topic's metadata, undefined where there is none. A batch that waits to be tried again need not wait where
-   * there is a new leader.
-   */
+  /** Takes over a topic's metadata, undefined where there is none. */
   updateTopic(name: string, topic: TopicState | undefined): void {
-    for (const queue of this.topic(name).update(topic)) {
-      queue.listing = null
-      if (queue.head !== null) queue.head.retryAtMs = 0
-      this.markReady(queue)
-    }
+    this.topic(name).update(topic)
+  }
+
+  /** The broker has something to send, and does not take it since `now`. */
+  stalled(nodeId: number, now: number): void {
+    if (!this.#stalledSinceMs.has(nodeId)) this.#stalledSinceMs.set(nodeId, now)
+  }
+
+  /** The broker takes what there is. */
+  takesAll(nodeId: number): void {
+    this.#stalledSinceMs.delete(nodeId)
   }
 
   /** The next batch whose delivery timeout is over; it is in no queue any more, though it may be on the wire. */
-  takeExpired(now: number): ProducerBatch | undefined {
+  takeExpired(now: number): QueuedBatch | undefined {
     const batch = this.#incomplete.takeDue(now)
     if (batch === undefined) return undefined
     batch.expiry = null
-    this.withdraw(batch)
+    batch.queue.withdraw(batch)
     return batch
   }
 
-  /** Takes a batch out of its partition's queue, if it stands there. */
-  withdraw(batch: ProducerBatch): void {
-    if (!batch.isQueued) return
-    this.#close(batch)
-    batch.queue.remove(batch)
-    this.markReady(batch.queue)
-  }
-
   /**
-   * Two halves in place of a batch that a broker finds too large, with the same records, times and waiters. The halves
-   * of a half and so on end at single records (KAFKA-8350).
+   * Puts two halves in the place of a batch that a broker finds too large, with the same records, times and waiters. The
+   * halves of a half and so on end at single records (KAFKA-8350).
    */
-  split(batch: ProducerBatch): ProducerBatch[] {
-    this.#compression?.wasTooLarge(batch)
-    const { recordCount, ordinal } = batch
-    const span = batch.span / 2
-    const middle = recordCount >>> 1
-    const parts = [0, 1].map((part) => {
-      const buffer = this.pool.allocateBeyond(batch.records.size + 10 * recordCount)
-      const half = this.#track(
-        new ProducerBatch(batch.queue, buffer, batch.generation, batch, {
-          ordinal: ordinal + part * span,
-          span,
-        }),
-      )
-      half.maybeWritten = batch.maybeWritten
-      return half
-    }) as [ProducerBatch, ProducerBatch]
-    batch.divideInto(...parts, middle)
-    for (const half of parts) {
-      half.isClosed = true
-      this.#compress(half)
-    }
+  split(batch: QueuedBatch): void {
+    this.#parts.compression?.wasTooLarge(batch)
+    const halves = [this.#half(batch, 0), this.#half(batch, 1)] as const
+    batch.divideInto(...halves, batch.recordCount >>> 1)
+    batch.queue.putBackParts(batch, halves)
     this.complete(batch)
-    return parts
   }
 
-  /** The batch is settled: nobody waits for it any more. */
-  complete(batch: ProducerBatch): void {
+  #half(batch: QueuedBatch, which: 0 | 1): QueuedBatch {
+    const buffer = this.pool.allocateBeyond(batch.records.size + 10 * batch.recordCount)
+    return this.#track(batch.half(which, buffer))
+  }
+
+  /** The batch is settled: nothing waits for it any more. */
+  complete(batch: QueuedBatch): void {
     batch.isDone = true
-    this.#close(batch)
     if (batch.expiry !== null) {
       this.#incomplete.remove(batch.expiry)
       batch.expiry = null
@@ -371,15 +262,15 @@ export class RecordAccumulator {
   }
 
   /** Frees the batch's memory if nothing can touch it any more. */
-  release(batch: ProducerBatch): void {
+  release(batch: QueuedBatch): void {
     if (!batch.isReleasable) return
     batch.isReleased = true
     this.pool.release(batch.records.buffer)
-    this.onRoom()
+    this.#roomListener()
   }
 
   #assertFits(queue: PartitionQueue, sizeBound: number): void {
-    const { bufferMemory, maxRequestSize } = this.#config
+    const { bufferMemory, maxRequestSize } = this.#parts.config
     const [name, limit] =
       maxRequestSize <= bufferMemory ? ['maxRequestSize', maxRequestSize] : ['bufferMemory', bufferMemory]
     if (sizeBound <= limit) return
@@ -389,7 +280,7 @@ export class RecordAccumulator {
   }
 
   /** More room for a batch whose records compress well; false when there is none. */
-  #grow(batch: ProducerBatch): boolean {
+  #grow(batch: QueuedBatch): boolean {
     const { records } = batch
     const buffer = this.pool.allocate(records.buffer.length * 2)
     if (buffer === null) return false
@@ -399,78 +290,22 @@ export class RecordAccumulator {
     return true
   }
 
-  #isSendable(batch: ProducerBatch, now: number): boolean {
-    if (batch.lingering !== null) return false
-    if (batch.retryAtMs <= now) return this.#isCompressed(batch)
-    const { queue } = batch
-    if (queue.backoff !== null) this.#backoffs.remove(queue.backoff)
-    queue.backoff = this.#backoffs.add(queue, batch.retryAtMs)
-    return false
-  }
-
-  /** Compressed, or going as it is. One that is about to be sent closes for that. */
-  #isCompressed(batch: ProducerBatch): boolean {
-    if (batch.compression === 'todo') this.#close(batch)
-    return batch.compression === 'done'
-  }
-
-  #endLinger(now: number): void {
-    for (
-      let batch = this.#lingering.takeDue(now);
-      batch !== undefined;
-      batch = this.#lingering.takeDue(now)
-    ) {
-      batch.lingering = null
-      this.markReady(batch.queue)
-    }
-  }
-
-  /** No more records for this batch. */
-  #close(batch: ProducerBatch): void {
-    if (batch.isClosed) return
-    batch.isClosed = true
-    this.#compress(batch)
-    if (batch.lingering !== null) this.#lingering.remove(batch.lingering)
-    batch.lingering = null
-    if (batch.isQueued) this.markReady(batch.queue)
-  }
-
-  #compress(batch: ProducerBatch): void {
-    this.#compression?.start(batch, () => {
-      if (batch.isQueued) this.markReady(batch.queue)
-      this.release(batch)
+  #newBatch(queue: PartitionQueue, buffer: Buffer, sentAtMs: number | null): QueuedBatch {
+    const { clock, compression, config, schedule } = this.#parts
+    const createdMs = clock.now()
+    return queue.newBatch(buffer, {
+      generation: this.flushes.current,
+      createdMs,
+      deadlineMs: (sentAtMs ?? createdMs) + config.deliveryTimeoutMs,
+      limit: compression?.limitFor(queue.topic, this.#batchLimit) ?? this.#batchLimit,
+      lingerUntilMs: config.lingerMs === 0 ? 0 : createdMs + config.lingerMs,
+      lingerRound: schedule.present.lingerRound,
     })
   }
 
-  #newBatch(queue: PartitionQueue, buffer: Buffer, sentAtMs: number | null): ProducerBatch {
-    const createdMs = this.#clock.now()
-    const times = { createdMs, deadlineMs: (sentAtMs ?? createdMs) + this.#config.deliveryTimeoutMs }
-    const order = { ordinal: queue.nextOrdinal++, span: 1 }
-    const batch = this.#track(new ProducerBatch(queue, buffer, this.flushes.current, times, order))
-    batch.limit = this.#compression?.limitFor(queue.topic, this.#batchLimit) ?? this.#batchLimit
-    queue.insert(batch)
-    this.onBatch(queue)
-    return batch
-  }
-
-  #track(batch: ProducerBatch): ProducerBatch {
+  #track(batch: QueuedBatch): QueuedBatch {
     this.flushes.enter(batch.generation)
-    if (this.#compression !== null) batch.compression = 'todo'
     batch.expiry = this.#incomplete.add(batch, batch.deadlineMs)
     return batch
   }
-
-  #node(nodeId: number): NodeQueue {
-    let node = this.#nodes.get(nodeId)
-    if (node === undefined) {
-      node = new NodeQueue()
-      this.#nodes.set(nodeId, node)
-    }
-    return node
-  }
-}
-
-/** An entry that a partition left behind when it moved to another broker, perhaps to come back later. */
-function isStale(listing: Listing): boolean {
-  return listing.queue.listing !== listing
 }

@@ -81,6 +81,7 @@ export class RecordIntake {
       place: (record) => this.#place(record),
       expired: (record) => this.#expire(record),
     })
+    parts.accumulator.onRoom(() => this.#onRoom())
   }
 
   /** Records that were never accepted: they failed inside `send`. */
@@ -111,9 +112,9 @@ export class RecordIntake {
   }
 
   /** Memory was freed. While more is wanted no batch may sit on its memory and wait for more records. */
-  onRoom(): void {
+  #onRoom(): void {
     this.waiting.advanceRoom()
-    if (this.waiting.areWaitingForRoom) this.#parts.accumulator.makeLingeringDue()
+    if (this.waiting.areWaitingForRoom) this.#parts.accumulator.endLinger()
   }
 
   /** Topics that records wait for stay in use, however long that takes. */
@@ -199,7 +200,7 @@ export class RecordIntake {
       callback ??= (own = new OwnPromise()).callback
       const waitsFor = hasPartition ? 'room' : 'metadata'
       this.#wait(waitsFor, topic, types, record, timestamp, key, value, headers, callback)
-      if (hasPartition) this.#parts.accumulator.makeLingeringDue()
+      if (hasPartition) this.#parts.accumulator.endLinger()
     } catch (error) {
       callback ??= (own = new OwnPromise()).callback
       this.#refuse(topicName, record, error, callback)

@@ -1,8 +1,11 @@
 /**
- * The two places where a producer touches the world: time and sockets. Tests put their own in, under a symbol that is no
- * option and is not exported from the package.
+ * The places where a producer touches the world, time and sockets, and a view of where its partitions wait. Tests put
+ * their own in, under a symbol that is no option and is not exported from the package.
  */
 import { systemClock, type Clock } from '../network/clock.js'
+import type { DrainGate } from './drain-gate.js'
+import type { DrainSchedule } from './drain-schedule.js'
+import type { RecordAccumulator } from './record-accumulator.js'
 import { systemLookup, tcpConnect, type Connect, type Lookup } from '../network/transport.js'
 
 export interface Seams {
@@ -11,6 +14,14 @@ export interface Seams {
   readonly lookup: Lookup
   /** Jitter. */
   readonly random: () => number
+  /** Gets the parts that know where each partition waits, as soon as they are there. */
+  readonly inspect: (parts: Inspected) => void
+}
+
+export interface Inspected {
+  readonly accumulator: RecordAccumulator
+  readonly schedule: DrainSchedule
+  readonly gate: DrainGate
 }
 
 export const seamsKey = Symbol('kafka-producer seams')
@@ -20,6 +31,7 @@ const systemSeams: Seams = {
   connect: tcpConnect,
   lookup: systemLookup,
   random: Math.random,
+  inspect: () => {},
 }
 
 export function seamsOf(config: object): Seams {

@@ -3,10 +3,10 @@
  * becomes of a gap, differs: an idempotent producer raises the epoch by itself, a transactional one asks its coordinator.
  */
 import type { KafkaError } from '../errors.js'
-import type { PartitionQueue } from './partition-queue.js'
-import type { ProducerIdAndEpoch } from './partition-sequences.js'
-import type { ProducerBatch } from './producer-batch.js'
-import type { DrainGate } from './record-accumulator.js'
+import type { DrainGate, HeldPartitions } from './drain-gate.js'
+import type { GateHold } from './hold.js'
+import type { PartitionQueue, QueuedBatch } from './partition-queue.js'
+import type { ProducerIdAndEpoch, SequencesView } from './partition-sequences.js'
 
 export abstract class SequenceGate implements DrainGate {
   /** Null for a producer without transactions. */
@@ -17,48 +17,100 @@ export abstract class SequenceGate implements DrainGate {
   abstract readonly abortReason: KafkaError | null
   /** What stands between the records and their being sent. */
   abstract readonly lastError: KafkaError | null
-  protected identity: ProducerIdAndEpoch | null = null
+  /** What a partition waits for that cannot start again by itself. */
+  protected abstract readonly holdOfGap: GateHold
+  #identity: ProducerIdAndEpoch | null = null
+  #partitions: HeldPartitions | null = null
 
   /** There are records to send: sees to it that there is a producer id, where that is not the application's part. */
-  abstract ensureProducerId(): void
+  abstract ensureProducerId(isAwaited: boolean): void
 
   /** Nothing is asked of brokers any more, and no timer is left. */
   abstract close(): void
 
   /** The broker found a gap before this batch. True: it can be tried again; false: it fails. */
-  abstract outOfOrder(batch: ProducerBatch): boolean
+  abstract outOfOrder(batch: QueuedBatch): boolean
 
   /** The broker does not know the producer (any more). True: the batch can be tried again; false: it fails. */
-  abstract forgotten(batch: ProducerBatch, logStartOffset: bigint): boolean
+  abstract forgotten(batch: QueuedBatch, logStartOffset: bigint): boolean
 
-  /** Starts the partition's sequences again; false when that cannot be done, or not yet. */
-  protected abstract restart(queue: PartitionQueue, identity: ProducerIdAndEpoch): boolean
+  /** Under which identity a partition with a gap starts again; null where it cannot. */
+  protected abstract identityAfterGap(
+    sequences: SequencesView,
+    identity: ProducerIdAndEpoch,
+  ): ProducerIdAndEpoch | null
 
-  mayDrain(queue: PartitionQueue, batch: ProducerBatch): boolean {
-    const { sequences } = queue
-    // What went to the old leader is answered before anything goes to the new one: it could only arrive out of order.
-    if (queue.onWire > 0 && queue.onWireBroker !== queue.leader) return false
-    const { identity } = this
-    if (sequences.mustRestart) {
-      if (queue.onWire > 0 || identity === null || !this.restart(queue, identity)) return false
-    }
-    // One that is tried again waits until it is the oldest of its partition: in recovery one at a time is in flight.
-    if (batch.hasSequence) return sequences.isFirstInFlight(batch)
-    if (identity === null) return false
-    const isStale =
-      sequences.producerId !== identity.producerId || sequences.producerEpoch < identity.producerEpoch
-    if (!isStale && !sequences.isUnresolved) return sequences.isKnown || sequences.inFlight.length === 0
-    if (sequences.inFlight.length > 0) return false
-    if (isStale) sequences.restart(identity)
-    else if (sequences.isContiguous) sequences.isUnresolved = sequences.hasGap = false
-    else return this.restart(queue, identity)
-    return true
+  attach(partitions: HeldPartitions): void {
+    this.#partitions = partitions
   }
 
-  /** The batch is about to be sent: the first time it gets its place in the sequence. */
-  assignSequence(batch: ProducerBatch): void {
-    const { sequences } = batch.queue
-    if (!batch.hasSequence) sequences.assign(batch)
-    batch.log = sequences.log
+  batchBegun(_queue: PartitionQueue): void {}
+
+  hold(queue: PartitionQueue, batch: QueuedBatch): GateHold | null {
+    const { sequences } = queue
+    // What went to the old leader is answered before anything goes to the new one: it could only arrive out of order.
+    if (queue.requestsInFlight > 0 && queue.inFlightNodeId !== queue.leader) return 'response'
+    if (sequences.mustRestart && queue.requestsInFlight > 0) return 'response'
+    // One that is tried again waits until it is the oldest of its partition: in recovery one at a time is in flight.
+    if (batch.hasSequence && !sequences.mustRestart)
+      return sequences.isFirstInFlight(batch) ? null : 'response'
+    if (this.#identity === null) return 'producer-id'
+    switch (this.#beginning(sequences, this.#identity)) {
+      case 'goes-on':
+        return sequences.isKnown || sequences.inFlight.length === 0 ? null : 'response'
+      case 'after-gap':
+        if (sequences.inFlight.length > 0 && !sequences.mustRestart) return 'response'
+        return this.identityAfterGap(sequences, this.#identity) === null ? this.holdOfGap : null
+      case 'new-identity':
+      case 'resolved':
+        return sequences.inFlight.length > 0 ? 'response' : null
+    }
+  }
+
+  admit(queue: PartitionQueue, batch: QueuedBatch): void {
+    const { sequences } = queue
+    const identity = this.#identity
+    if (identity !== null && (!batch.hasSequence || sequences.mustRestart)) {
+      switch (this.#beginning(sequences, identity)) {
+        case 'goes-on':
+          break
+        case 'after-gap':
+          queue.restartSequences(this.identityAfterGap(sequences, identity) ?? identity)
+          break
+        case 'new-identity':
+          queue.restartSequences(identity)
+          break
+        case 'resolved':
+          queue.resolved()
+          break
+      }
+    }
+    queue.assignSequence(batch)
+  }
+
+  /** Null while there is no producer id. */
+  protected get identity(): ProducerIdAndEpoch | null {
+    return this.#identity
+  }
+
+  protected set identity(identity: ProducerIdAndEpoch | null) {
+    this.#identity = identity
+    this.#partitions?.reconsiderAll()
+  }
+
+  /** The partitions that this gate holds, or lets go, are to be looked at again. */
+  protected get partitions(): HeldPartitions | null {
+    return this.#partitions
+  }
+
+  /** How the partition's sequences go on with a batch that has none. */
+  #beginning(
+    sequences: SequencesView,
+    { producerId, producerEpoch }: ProducerIdAndEpoch,
+  ): 'goes-on' | 'new-identity' | 'resolved' | 'after-gap' {
+    if (sequences.mustRestart) return 'after-gap'
+    if (sequences.producerId !== producerId || sequences.producerEpoch < producerEpoch) return 'new-identity'
+    if (!sequences.isUnresolved) return 'goes-on'
+    return sequences.isContiguous ? 'resolved' : 'after-gap'
   }
 }

@@ -1,7 +1,7 @@
 /** What the producer holds of one topic: its partitions and where its records without a key go. */
 import type { TopicMetadata } from '../network/metadata.js'
 import { ZERO_UUID } from '../protocol/apis.js'
-import { NO_LEADER, PartitionQueue } from './partition-queue.js'
+import { NO_LEADER, PartitionQueue, type QueueParts } from './partition-queue.js'
 import { StickyPartitioner } from './sticky-partitioner.js'
 
 /** The part of a topic's metadata that matters here. */
@@ -20,32 +20,28 @@ export class TopicQueues {
   waiting = 0
   /** The last id that metadata told of. */
   #id = ZERO_UUID
+  readonly #parts: QueueParts
 
-  constructor(name: string, stickyBatchSize: number, random?: () => number) {
+  constructor(name: string, parts: QueueParts, stickyBatchSize: number, random?: () => number) {
     this.name = name
+    this.#parts = parts
     this.sticky = new StickyPartitioner(stickyBatchSize, random)
   }
 
-  /** Takes over metadata, undefined where there is none; returns the partitions whose leader is another one now. */
-  update(topic: TopicState | undefined): PartitionQueue[] {
+  /** Takes over metadata, undefined where there is none; a partition that it does not name has no leader. */
+  update(topic: TopicState | undefined): void {
     const { id, partitions, availablePartitions } = topic ?? UNKNOWN
-    const moved: PartitionQueue[] = []
     const isRecreated = this.#takeId(id)
     this.partitionCount = partitions.length
     this.availablePartitions = availablePartitions
     while (this.partitions.length < partitions.length) {
-      this.partitions.push(new PartitionQueue(this.name, this.partitions.length))
+      this.partitions.push(new PartitionQueue(this.name, this.partitions.length, this.#parts))
     }
     for (const queue of this.partitions) {
       const { leader = NO_LEADER, leaderEpoch = -1 } = partitions[queue.partition] ?? {}
-      // Without topic ids only a leader epoch that fell tells of another log.
-      if (isRecreated || (leaderEpoch !== -1 && leaderEpoch < queue.leaderEpoch)) queue.sequences.forgetLog()
-      if (leaderEpoch !== -1) queue.leaderEpoch = leaderEpoch
-      if (queue.leader === leader) continue
-      queue.leader = leader
-      moved.push(queue)
+      if (isRecreated) queue.forgetLog()
+      queue.move(leader, leaderEpoch)
     }
-    return moved
   }
 
   /** True where the topic was deleted and created again, also while nobody used it. */

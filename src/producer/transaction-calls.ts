@@ -20,6 +20,8 @@ export interface TransactionCallsParts {
   readonly clock: Clock
   /** What stands in the way of a call that takes long. */
   readonly lastError: () => KafkaError | null
+  /** The state is another one. */
+  readonly moved: () => void
 }
 
 interface Pending {
@@ -59,6 +61,7 @@ export class TransactionCalls {
     this.#parts.config.logger.debug('transaction state', { from: this.#state, to: state })
     this.#state = state
     this.#failure = failure
+    this.#parts.moved()
   }
 
   /** Fulfilled when the pending call has ended, however it has; its outcome is still to be told to the application. */

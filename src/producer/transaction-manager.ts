@@ -28,9 +28,9 @@ import type { Cluster } from '../network/cluster.js'
 import { within } from '../network/within.js'
 import type { CoordinatorParts } from './coordinator.js'
 import { OpenTransaction } from './open-transaction.js'
-import type { PartitionQueue } from './partition-queue.js'
-import type { ProducerIdAndEpoch } from './partition-sequences.js'
-import type { ProducerBatch } from './producer-batch.js'
+import type { GateHold } from './hold.js'
+import type { PartitionQueue, QueuedBatch } from './partition-queue.js'
+import type { ProducerIdAndEpoch, SequencesView } from './partition-sequences.js'
 import { markHandled } from './record-promises.js'
 import { SequenceGate } from './sequence-gate.js'
 import { TransactionCalls } from './transaction-calls.js'
@@ -45,13 +45,12 @@ export interface TransactionManagerParts extends CoordinatorParts {
   readonly flush: () => Promise<void>
   /** Fails every record that is not in a request on its way. */
   readonly dropUnsent: (error: KafkaError) => void
-  /** These partitions may be sent now. */
-  readonly onAdded: (queues: readonly PartitionQueue[]) => void
   readonly onFatal: (error: KafkaError) => void
 }
 
 export class TransactionManager extends SequenceGate {
   override readonly transactionalId: string
+  protected override readonly holdOfGap = 'transaction'
   readonly #parts: TransactionManagerParts
   readonly #calls: TransactionCalls
   readonly #requests: TransactionRequests
@@ -66,7 +65,12 @@ export class TransactionManager extends SequenceGate {
     this.#parts = parts
     const { config, clock } = parts
     this.#requests = new TransactionRequests(transactionalId, config.transactionTimeoutMs, parts)
-    this.#calls = new TransactionCalls({ config, clock, lastError: () => this.lastError })
+    this.#calls = new TransactionCalls({
+      config,
+      clock,
+      lastError: () => this.lastError,
+      moved: () => this.partitions?.reconsiderAll(),
+    })
   }
 
   /** The call whose outcome the application does not have yet. */
@@ -202,40 +206,43 @@ export class TransactionManager extends SequenceGate {
   /** That is for initTransactions to do. */
   override ensureProducerId(): void {}
 
-  /** A batch for the partition was begun. */
-  onBatch(queue: PartitionQueue): void {
+  override batchBegun(queue: PartitionQueue): void {
     if (!this.#transaction.add(queue) || this.#isV2) return
     if (this.#transaction.registerLater(queue)) void this.#inTurn(() => this.#addPartitions())
   }
 
-  override mayDrain(queue: PartitionQueue, batch: ProducerBatch): boolean {
-    if (!this.#isOpen) return false
-    if (!this.#isV2 && !this.#transaction.isRegistered(queue)) return false
-    return super.mayDrain(queue, batch)
+  override hold(queue: PartitionQueue, batch: QueuedBatch): GateHold | null {
+    if (!this.#isOpen) return 'transaction'
+    if (!this.#isV2 && !this.#transaction.isRegistered(queue)) return 'transaction'
+    return super.hold(queue, batch)
   }
 
-  override assignSequence(batch: ProducerBatch): void {
+  override admit(queue: PartitionQueue, batch: QueuedBatch): void {
     this.#transaction.isBegun = 'yes'
-    super.assignSequence(batch)
+    super.admit(queue, batch)
   }
 
   /** A gap that is no other batch's doing cannot be mended: the epoch is the coordinator's. */
-  override outOfOrder(batch: ProducerBatch): boolean {
+  override outOfOrder(batch: QueuedBatch): boolean {
     return !batch.queue.sequences.isFirstInFlight(batch)
   }
 
   /** Where retention removed all that the producer wrote, the partition begins again; otherwise records were lost. */
-  override forgotten(batch: ProducerBatch, logStartOffset: bigint): boolean {
-    const { sequences } = batch.queue
+  override forgotten(batch: QueuedBatch, logStartOffset: bigint): boolean {
+    const { queue } = batch
+    const { sequences } = queue
     if (logStartOffset < 0n || !sequences.isFirstInFlight(batch)) return true
-    sequences.mustRestart = sequences.lastAckedOffset < logStartOffset
-    return sequences.mustRestart
+    if (sequences.lastAckedOffset >= logStartOffset) return false
+    queue.mustRestart()
+    return true
   }
 
-  protected override restart({ sequences }: PartitionQueue, identity: ProducerIdAndEpoch): boolean {
-    if (!sequences.mustRestart) return false
-    sequences.restart(identity)
-    return true
+  /** What is known to be removed from the log begins again; any other gap ends with its transaction. */
+  protected override identityAfterGap(
+    { mustRestart }: SequencesView,
+    identity: ProducerIdAndEpoch,
+  ): ProducerIdAndEpoch | null {
+    return mustRestart ? identity : null
   }
 
   /**
@@ -298,7 +305,7 @@ export class TransactionManager extends SequenceGate {
     }
     this.#transaction.isBegun = 'yes'
     this.#transaction.register(queues)
-    this.#parts.onAdded(queues)
+    for (const queue of queues) this.partitions?.reconsider(queue)
   }
 
   async #addOffsets(groupId: string): Promise<void> {

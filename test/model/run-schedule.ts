@@ -6,6 +6,7 @@ import type { RecordMetadata } from '../../src/record.js'
 import type { ProducerMetrics } from '../../src/metrics.js'
 import type { ReceivedRequest } from '../../src/testing/request-context.js'
 import type { StoredRecord } from '../../src/testing/test-cluster.js'
+import { inspector } from '../producer/places.js'
 import { configOf, deliveryTimeoutOf, seededRandom } from './producer-config.js'
 import type { Schedule, SendKind, Step } from './schedule.js'
 import { inVirtualTime, type VirtualTime } from './virtual-time.js'
@@ -83,16 +84,17 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
   const world = await World.start(time, schedule)
   const clock = time.clock()
   const random = seededRandom(schedule.seed)
+  const problems: string[] = []
   const producer = makeProducer(schedule, world, {
     clock,
     random,
     connect: world.connect,
     lookup: world.lookup,
+    inspect: inspector((problem) => problems.push(problem)),
   })
   const sent: Sent[] = []
   const flushes: Awaited[] = []
   const closes: Awaited[] = []
-  const problems: string[] = []
   let deliveryErrors = 0
   producer.on('deliveryError', () => deliveryErrors++)
   const fatal: KafkaError[] = []

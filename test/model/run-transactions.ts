@@ -6,6 +6,7 @@ import type { CommittedOffset } from '../../src/testing/group-coordinator.js'
 import type { ReceivedRequest } from '../../src/testing/request-context.js'
 import type { StoredRecord } from '../../src/testing/test-cluster.js'
 import { Application, groupName, INPUT, member } from './application.js'
+import { inspector } from '../producer/places.js'
 import { configOf, deliveryTimeoutOf, seededRandom } from './producer-config.js'
 import type { TransactionSchedule, TransactionStep } from './transaction-schedule.js'
 import { inVirtualTime, type VirtualTime } from './virtual-time.js'
@@ -74,7 +75,8 @@ async function run(schedule: TransactionSchedule, time: VirtualTime): Promise<Tr
   const launch = (transactionalId: string, plan: object = {}): Application => {
     const name = `app-${applications.length}`
     const clock = time.clock()
-    const seams = { clock, random, connect: world.connect, lookup: world.lookup }
+    const inspect = inspector((problem) => problems.push(problem))
+    const seams = { clock, random, connect: world.connect, lookup: world.lookup, inspect }
     const producer = new Producer({
       ...configOf(schedule.producer, world, seams),
       // A coordinator whose epochs are used up, and that fences with one more by itself, is broken from then on.

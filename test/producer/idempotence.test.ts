@@ -3,11 +3,10 @@ import { describe, expect, test } from 'vitest'
 import { ConnectionError, UnsupportedVersionError, type KafkaError } from '../../src/errors.js'
 import { Backoff } from '../../src/network/backoff.js'
 import type { Connection } from '../../src/network/connection.js'
-import { PartitionQueue } from '../../src/producer/partition-queue.js'
-import type { ProducerBatch } from '../../src/producer/producer-batch.js'
+import type { QueuedBatch } from '../../src/producer/partition-queue.js'
 import { Idempotence } from '../../src/producer/idempotence.js'
 import { ManualClock, settled } from '../network/manual-clock.js'
-import { madeBatch } from './made-batch.js'
+import { madeBatch, madeQueue } from './made-batch.js'
 
 interface Answer {
   readonly errorCode?: number
@@ -21,13 +20,12 @@ class Bench {
   isWanted = true
   readonly fatal: KafkaError[] = []
   readonly answers: (Answer | Error)[] = []
-  readonly queue = new PartitionQueue('orders', 0)
+  readonly queue = madeQueue()
   readonly manager = new Idempotence({
     cluster: { anyConnection: () => Promise.resolve(this.#connection()) },
     clock: this.clock,
     backoff: new Backoff(100, 1000, () => 0.5),
     isWanted: () => this.isWanted,
-    onProducerId: () => {},
     onFatal: (error) => this.fatal.push(error),
   })
 
@@ -36,7 +34,7 @@ class Bench {
   }
 
   async start(): Promise<this> {
-    this.manager.ensureProducerId()
+    this.manager.ensureProducerId(false)
     await settled()
     return this
   }
@@ -46,18 +44,27 @@ class Bench {
     await this.start()
     const first = madeBatch(0, 1, this.queue)
     this.drain(first)
-    this.queue.sequences.acknowledge(first, 0n)
+    this.queue.acknowledged(first, 0n)
     return this
   }
 
-  /** A batch that goes, as the sender does it; null when it may not. */
-  drain(batch: ProducerBatch): string | null {
-    if (!this.manager.mayDrain(this.queue, batch)) return null
-    this.manager.assignSequence(batch)
+  /** A batch that goes, as the schedule lets it; what it waits for when it may not. */
+  drain(batch: QueuedBatch): string | null {
+    const hold = this.manager.hold(batch.queue, batch)
+    if (hold !== null) return hold
+    this.manager.admit(batch.queue, batch)
     return `${batch.producerId}:${batch.producerEpoch}/${batch.baseSequence}`
   }
 
-  batch(ordinal: number, records = 1): ProducerBatch {
+  /** A batch whose request is in flight. */
+  sent(batch: QueuedBatch): QueuedBatch {
+    this.drain(batch)
+    this.queue.add(batch)
+    this.queue.take()
+    return batch
+  }
+
+  batch(ordinal: number, records = 1): QueuedBatch {
     return madeBatch(ordinal + 1, records, this.queue)
   }
 
@@ -75,8 +82,8 @@ describe('the producer id', () => {
   test('is asked for once, however often it is wanted, and nothing goes before it is there', async () => {
     const bench = new Bench({})
     const batch = bench.batch(0)
-    expect(bench.drain(batch)).toBeNull()
-    bench.manager.ensureProducerId()
+    expect(bench.drain(batch)).toBe('producer-id')
+    bench.manager.ensureProducerId(false)
     await bench.start()
     await bench.start()
     expect(bench.asked).toBe(1)
@@ -101,7 +108,7 @@ describe('the producer id', () => {
   ])('that is negative turns idempotence off nowhere: another one is asked for (%o)', async (nonsense) => {
     const bench = await new Bench(nonsense, {}).start()
     const batch = bench.batch(0)
-    expect(bench.drain(batch)).toBeNull()
+    expect(bench.drain(batch)).toBe('producer-id')
     expect(bench.manager.lastError).toMatchObject({ name: 'ProtocolError', retriable: true })
     await bench.clock.advance(100)
     expect(bench.drain(batch)).toBe('7:0/0')
@@ -113,7 +120,7 @@ describe('the producer id', () => {
       (bench: Bench) => bench.manager.close(),
     ]) {
       const bench = new Bench({ errorCode: 14 })
-      bench.manager.ensureProducerId()
+      bench.manager.ensureProducerId(false)
       give(bench)
       await bench.clock.advance(10_000)
       expect(bench.asked).toBe(1)
@@ -132,8 +139,8 @@ describe('a batch', () => {
   test('that is the first under its identity goes alone, until it is acknowledged', async () => {
     const bench = await new Bench({}).start()
     const [a, b, c] = [bench.batch(0, 3), bench.batch(1, 2), bench.batch(2)]
-    expect([bench.drain(a), bench.drain(b)]).toEqual(['7:0/0', null])
-    bench.queue.sequences.acknowledge(a, 0n)
+    expect([bench.drain(a), bench.drain(b)]).toEqual(['7:0/0', 'response'])
+    bench.queue.acknowledged(a, 0n)
     expect([bench.drain(b), bench.drain(c)]).toEqual(['7:0/3', '7:0/5'])
   })
 
@@ -142,19 +149,20 @@ describe('a batch', () => {
     const [a, b] = [bench.batch(0, 3), bench.batch(1, 2)]
     bench.drain(a)
     bench.drain(b)
-    expect(bench.drain(b)).toBeNull()
+    expect(bench.drain(b)).toBe('response')
     expect(bench.drain(a)).toBe('7:0/1')
-    bench.queue.sequences.acknowledge(a, 1n)
+    bench.queue.acknowledged(a, 1n)
     expect(bench.drain(b)).toBe('7:0/4')
   })
 
   test('does not go to a new leader while the old one has something unanswered', async () => {
     const bench = await new Bench({}).open()
-    bench.drain(bench.batch(0))
-    Object.assign(bench.queue, { onWire: 1, onWireBroker: 1, leader: 2 })
+    bench.queue.move(1, 0)
+    const a = bench.sent(bench.batch(0))
+    bench.queue.move(2, 1)
     const b = bench.batch(1)
-    expect(bench.drain(b)).toBeNull()
-    bench.queue.onWire = 0
+    expect(bench.drain(b)).toBe('response')
+    bench.queue.requestEnded(a)
     expect(bench.drain(b)).toBe('7:0/2')
   })
 
@@ -163,9 +171,9 @@ describe('a batch', () => {
     const [a, b, c] = [bench.batch(0), bench.batch(1), bench.batch(2)]
     bench.drain(a)
     bench.drain(b)
-    bench.queue.sequences.abandon(a)
-    expect(bench.drain(c)).toBeNull()
-    bench.queue.sequences.acknowledge(b, 2n)
+    bench.queue.abandoned(a)
+    expect(bench.drain(c)).toBe('response')
+    bench.queue.acknowledged(b, 2n)
     expect(bench.drain(c)).toBe('7:0/3')
   })
 
@@ -173,15 +181,13 @@ describe('a batch', () => {
     const bench = await new Bench({}).open()
     const [a, b, c] = [bench.batch(0), bench.batch(1), bench.batch(2)]
     bench.drain(a)
-    bench.drain(b)
-    bench.queue.sequences.abandon(a)
-    bench.queue.sequences.mustRestart = true
-    bench.queue.onWire = 1
-    bench.queue.onWireBroker = bench.queue.leader
-    expect(bench.drain(b)).toBeNull()
-    bench.queue.onWire = 0
+    bench.sent(b)
+    bench.queue.abandoned(a)
+    bench.queue.mustRestart()
+    expect(bench.drain(b)).toBe('response')
+    bench.queue.requestEnded(b)
     expect(bench.drain(b)).toBe('7:1/0')
-    bench.queue.sequences.acknowledge(b, 1n)
+    bench.queue.acknowledged(b, 1n)
     expect(bench.drain(c)).toBe('7:1/1')
     expect(bench.asked).toBe(1)
   })
@@ -190,8 +196,9 @@ describe('a batch', () => {
     const bench = await new Bench({ producerEpoch: 32_767 }, { producerId: 8n }).start()
     const [a, b] = [bench.batch(0), bench.batch(1)]
     expect(bench.drain(a)).toBe('7:32767/0')
-    bench.queue.sequences.abandon(a)
-    expect(bench.drain(b)).toBeNull()
+    bench.queue.abandoned(a)
+    expect(bench.drain(b)).toBe('producer-id')
+    bench.manager.ensureProducerId(true)
     await settled()
     expect(bench.asked).toBe(2)
     expect(bench.drain(b)).toBe('8:0/0')
@@ -199,20 +206,18 @@ describe('a batch', () => {
 
   test('of another partition keeps its old producer id until what is in flight there is settled', async () => {
     const bench = await new Bench({ producerEpoch: 32_767 }, { producerId: 8n }).start()
-    const other = new PartitionQueue('orders', 1)
+    const other = madeQueue(1)
     const [one, two] = [madeBatch(0, 1, other), madeBatch(1, 1, other)]
-    expect(bench.manager.mayDrain(other, one)).toBe(true)
-    bench.manager.assignSequence(one)
+    expect(bench.drain(one)).toBe('7:32767/0')
     const a = bench.batch(0)
     bench.drain(a)
-    bench.queue.sequences.abandon(a)
-    bench.drain(bench.batch(1))
+    bench.queue.abandoned(a)
+    expect(bench.drain(bench.batch(1))).toBe('producer-id')
+    bench.manager.ensureProducerId(true)
     await settled()
-    expect(bench.manager.mayDrain(other, one)).toBe(true)
-    expect(bench.manager.mayDrain(other, two)).toBe(false)
-    other.sequences.acknowledge(one, 0n)
-    expect(bench.manager.mayDrain(other, two)).toBe(true)
-    bench.manager.assignSequence(two)
-    expect(two).toMatchObject({ producerId: 8n, producerEpoch: 0, baseSequence: 0 })
+    expect(bench.manager.hold(other, one)).toBeNull()
+    expect(bench.drain(two)).toBe('response')
+    other.acknowledged(one, 0n)
+    expect(bench.drain(two)).toBe('8:0/0')
   })
 })

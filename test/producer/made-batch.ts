@@ -1,21 +1,31 @@
-/** Batches with records in them, for tests of what handles batches. */
+/** Queues, and batches with records in them, for tests of what handles batches. */
 import { Generation } from '../../src/producer/flush-generations.js'
-import { PartitionQueue } from '../../src/producer/partition-queue.js'
+import { PartitionQueue, type QueuedBatch, type QueueParts } from '../../src/producer/partition-queue.js'
 import { ProducerBatch } from '../../src/producer/producer-batch.js'
 
+/** A queue that no schedule looks at. */
+export function madeQueue(partition = 0, parts: Partial<QueueParts> = {}): PartitionQueue {
+  return new PartitionQueue('orders', partition, {
+    reconsider: () => {},
+    compress: null,
+    release: () => {},
+    ...parts,
+  })
+}
+
 /** A batch of `records` records, each an empty value. */
-export function madeBatch(
-  ordinal: number,
-  records = 1,
-  queue = new PartitionQueue('orders', 0),
-): ProducerBatch {
-  const batch = new ProducerBatch(
-    queue,
-    Buffer.alloc(100 + records * 10),
-    new Generation(0),
-    { createdMs: 0, deadlineMs: 1000 },
-    { ordinal, span: 1 },
-  )
+export function madeBatch(ordinal: number, records = 1, queue = madeQueue()): QueuedBatch {
+  const batch = new ProducerBatch(queue, Buffer.alloc(100 + records * 10), {
+    generation: new Generation(0),
+    createdMs: 0,
+    deadlineMs: 1000,
+    limit: Infinity,
+    lingerUntilMs: 0,
+    lingerRound: 0,
+    ordinal,
+    span: 1,
+    expectedRecords: records,
+  })
   for (let i = 0; i < records; i++) {
     batch.records.tryAppend(Infinity, 0, null, -1, '', undefined)
     batch.join(() => {})

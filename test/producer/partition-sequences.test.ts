@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { addToSequence, PartitionSequences } from '../../src/producer/partition-sequences.js'
-import type { ProducerBatch } from '../../src/producer/producer-batch.js'
+import type { QueuedBatch } from '../../src/producer/partition-queue.js'
 import { madeBatch } from './made-batch.js'
 
 const MAX = 0x7fffffff
 
 /** Sequences of producer 7, epoch 0, with a batch in flight for each number of records. */
-function inFlight(...records: number[]): { sequences: PartitionSequences; batches: ProducerBatch[] } {
+function inFlight(...records: number[]): { sequences: PartitionSequences; batches: QueuedBatch[] } {
   const sequences = new PartitionSequences()
   sequences.restart({ producerId: 7n, producerEpoch: 0 })
   const batches = records.map((count, ordinal) => madeBatch(ordinal, count))

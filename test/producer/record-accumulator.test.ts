@@ -1,8 +1,9 @@
 /** The accumulator by what it hands out and when, on a clock that moves only when a test says so. */
 import { describe, expect, test } from 'vitest'
 import { RecordTooLargeError } from '../../src/errors.js'
-import type { PartitionQueue } from '../../src/producer/partition-queue.js'
-import type { ProducerBatch } from '../../src/producer/producer-batch.js'
+import { DrainSchedule } from '../../src/producer/drain-schedule.js'
+import { NextTurn } from '../../src/producer/next-turn.js'
+import type { PartitionQueue, QueuedBatch } from '../../src/producer/partition-queue.js'
 import { RecordAccumulator, type AccumulatorConfig } from '../../src/producer/record-accumulator.js'
 import { ZERO_UUID } from '../../src/protocol/apis.js'
 import { readRecordBatch } from '../../src/records/read-record-batch.js'
@@ -17,17 +18,36 @@ const defaults: AccumulatorConfig = {
   partitionerAvailabilityTimeoutMs: 0,
 }
 
-const anything = { mayDrain: () => true }
+/** Runs nothing: the test is the loop. */
+const turn = new NextTurn()
 
 class Bench {
   now = 0
   rooms = 0
+  isHeld = false
+  readonly schedule: DrainSchedule
   readonly accumulator: RecordAccumulator
   readonly settled: string[] = []
+  /** Holds everything back while the test says so. */
+  readonly gate = {
+    hold: (): 'transaction' | null => (this.isHeld ? 'transaction' : null),
+    admit: (): void => {},
+    batchBegun: (): void => {},
+    attach: (): void => {},
+  }
 
   constructor(config: Partial<AccumulatorConfig> = {}) {
-    this.accumulator = new RecordAccumulator({ ...defaults, ...config }, { now: () => this.now }, null)
-    this.accumulator.onRoom = () => void this.rooms++
+    this.schedule = new DrainSchedule(this.gate, turn)
+    this.accumulator = new RecordAccumulator({
+      config: { ...defaults, ...config },
+      clock: { now: () => this.now },
+      schedule: this.schedule,
+      gate: this.gate,
+      turn,
+      compression: null,
+      random: Math.random,
+    })
+    this.accumulator.onRoom(() => void this.rooms++)
   }
 
   /** A topic whose partitions are led by these brokers. */
@@ -44,18 +64,30 @@ class Bench {
     return added
   }
 
-  drain(nodeId: number, maxBytes = 1000): ProducerBatch[] {
-    this.accumulator.advance(this.now)
-    return this.accumulator.drain(nodeId, this.now, maxBytes, anything)
+  /** One request to the broker, and its response, which settles nothing. */
+  drain(nodeId: number, maxBytes = 1000): QueuedBatch[] {
+    this.schedule.advance(this.now)
+    const batches = this.schedule.drain(nodeId, maxBytes)
+    for (const batch of batches) batch.queue.requestEnded(batch)
+    return batches
   }
 
   /** What could be sent to the broker now, as values. */
   drained(nodeId: number, maxBytes?: number): string[][] {
     return this.drain(nodeId, maxBytes).map(valuesOf)
   }
+
+  /** A batch comes back, to be sent again at this time. */
+  putBack(batch: QueuedBatch, retryAtMs: number): void {
+    batch.queue.putBack(batch, retryAtMs)
+  }
+
+  get leaderlessTopics(): string[] {
+    return [...this.schedule.held('leader')].map(({ topic }) => topic)
+  }
 }
 
-function valuesOf(batch: ProducerBatch): string[] {
+function valuesOf(batch: QueuedBatch): string[] {
   return readRecordBatch(batch.encode(false)).records.map(({ value }) => String(Buffer.from(value!)))
 }
 
@@ -70,7 +102,7 @@ describe('when a batch goes', () => {
     bench.now = 4
     bench.append(queue!, 'b')
     expect(bench.drained(1)).toEqual([])
-    expect(bench.accumulator.nextDeadline).toBe(5)
+    expect(bench.schedule.nextDeadline).toBe(5)
     bench.now = 5
     expect(bench.drained(1)).toEqual([['a', 'b']])
     expect(bench.drained(1)).toEqual([])
@@ -80,7 +112,7 @@ describe('when a batch goes', () => {
     const bench = new Bench({ lingerMs: 0 })
     const [queue] = bench.topic('orders', 1)
     bench.append(queue!, 'a')
-    expect(bench.accumulator.readyNodes()).toEqual([1])
+    expect(bench.schedule.readyNodes()).toEqual([1])
     expect(bench.drained(1)).toEqual([['a']])
   })
 
@@ -103,8 +135,7 @@ describe('when a batch goes', () => {
     const bench = new Bench()
     const [queue] = bench.topic('orders', 1)
     bench.append(queue!, 'a')
-    void bench.accumulator.flushes.flush()
-    bench.accumulator.makeLingeringDue()
+    void bench.accumulator.flush()
     expect(bench.drained(1)).toEqual([['a']])
     bench.append(queue!, 'b')
     expect(bench.drained(1)).toEqual([])
@@ -114,11 +145,11 @@ describe('when a batch goes', () => {
     const bench = new Bench({ lingerMs: 0 })
     const [queue] = bench.topic('orders', -1)
     bench.append(queue!, 'a')
-    expect(bench.accumulator.readyNodes()).toEqual([])
-    expect([...bench.accumulator.leaderlessTopics()]).toEqual(['orders'])
+    expect(bench.schedule.readyNodes()).toEqual([])
+    expect(bench.leaderlessTopics).toEqual(['orders'])
     bench.topic('orders', 3)
-    expect([...bench.accumulator.leaderlessTopics()]).toEqual([])
-    expect(bench.accumulator.readyNodes()).toEqual([3])
+    expect(bench.leaderlessTopics).toEqual([])
+    expect(bench.schedule.readyNodes()).toEqual([3])
     expect(bench.drained(3)).toEqual([['a']])
   })
 
@@ -128,17 +159,32 @@ describe('when a batch goes', () => {
     bench.append(queue!, 'a')
     bench.topic('orders', 2)
     expect(bench.drained(1)).toEqual([])
-    expect(bench.accumulator.readyNodes()).toEqual([2])
+    expect(bench.schedule.readyNodes()).toEqual([2])
     expect(bench.drained(2)).toEqual([['a']])
   })
 
-  test('not while the gate holds it back, and then when the partition is marked again', () => {
+  test('not while the gate holds it back, and then when the gate has another answer', () => {
+    const bench = new Bench({ lingerMs: 0 })
+    const [queue] = bench.topic('orders', 1)
+    bench.isHeld = true
+    bench.append(queue!, 'a')
+    expect(bench.drained(1)).toEqual([])
+    expect([...bench.schedule.held('transaction')]).toEqual([queue])
+    bench.isHeld = false
+    bench.schedule.reconsider(queue!)
+    expect(bench.drained(1)).toEqual([['a']])
+  })
+
+  test('not when the gate holds back what could have gone before', () => {
     const bench = new Bench({ lingerMs: 0 })
     const [queue] = bench.topic('orders', 1)
     bench.append(queue!, 'a')
-    expect(bench.accumulator.drain(1, 0, 1000, { mayDrain: () => false })).toEqual([])
-    expect(bench.accumulator.readyNodes()).toEqual([])
-    bench.accumulator.markReady(queue!)
+    expect(bench.schedule.readyNodes()).toEqual([1])
+    bench.isHeld = true
+    bench.schedule.reconsiderAll()
+    expect(bench.schedule.readyNodes()).toEqual([])
+    bench.isHeld = false
+    bench.schedule.reconsiderAll()
     expect(bench.drained(1)).toEqual([['a']])
   })
 })
@@ -188,9 +234,9 @@ describe('a batch that comes back', () => {
     bench.append(queue!, 'a')
     const [batch] = bench.drain(1)
     bench.append(queue!, 'b')
-    bench.accumulator.reenqueue(batch!, 100)
+    bench.putBack(batch!, 100)
     expect(bench.drained(1)).toEqual([])
-    expect(bench.accumulator.nextDeadline).toBe(100)
+    expect(bench.schedule.nextDeadline).toBe(100)
     bench.now = 100
     expect(bench.drained(1)).toEqual([['a']])
     expect(bench.drained(1)).toEqual([['b']])
@@ -200,7 +246,7 @@ describe('a batch that comes back', () => {
     const bench = new Bench({ lingerMs: 0 })
     const [queue] = bench.topic('orders', 1)
     bench.append(queue!, 'a')
-    bench.accumulator.reenqueue(bench.drain(1)[0]!, 100)
+    bench.putBack(bench.drain(1)[0]!, 100)
     expect(bench.drained(1)).toEqual([])
     bench.topic('orders', 2)
     expect(bench.drained(2)).toEqual([['a']])
@@ -213,7 +259,7 @@ describe('a batch that comes back', () => {
     bench.now = 5
     const batches = [...bench.drain(1), ...bench.drain(1), ...bench.drain(1)]
     expect(batches).toHaveLength(3)
-    for (const at of [1, 2, 0]) bench.accumulator.reenqueue(batches[at]!, 0)
+    for (const at of [1, 2, 0]) bench.putBack(batches[at]!, 0)
     const order = [bench.drained(1), bench.drained(1), bench.drained(1)].flat(2).map((value) => value[0])
     expect(order).toEqual(['a', 'b', 'c'])
   })
@@ -231,7 +277,7 @@ describe('delivery timeout', () => {
     bench.now = 1100
     expect(valuesOf(bench.accumulator.takeExpired(bench.now)!)).toEqual(['waited'])
     expect(bench.accumulator.takeExpired(bench.now)).toBeUndefined()
-    expect(bench.accumulator.nextDeadline).toBe(605)
+    expect(bench.schedule.nextDeadline).toBe(605)
   })
 
   test('takes a batch out of its queue, and lets the next one go', () => {
@@ -241,7 +287,7 @@ describe('delivery timeout', () => {
     const [batch] = bench.drain(1)
     bench.now = 500
     bench.append(queue!, 'b')
-    bench.accumulator.reenqueue(batch!, 5000)
+    bench.putBack(batch!, 5000)
     expect(bench.drained(1)).toEqual([])
     bench.now = 1000
     expect(bench.accumulator.takeExpired(bench.now)).toBe(batch)
@@ -263,19 +309,18 @@ describe('split', () => {
     const bench = new Bench({ lingerMs: 0 })
     const [queue] = bench.topic('orders', 1)
     for (const value of ['a', 'b', 'c', 'd', 'e']) bench.append(queue!, value)
-    let pieces = bench.drain(1)
-    const later = (bench.append(queue!, 'later'), bench.drain(1))
-    while (pieces.some(({ recordCount }) => recordCount > 1)) {
-      pieces = pieces.flatMap((batch) => (batch.recordCount > 1 ? bench.accumulator.split(batch) : [batch]))
+    const [whole] = bench.drain(1)
+    bench.append(queue!, 'later')
+    bench.accumulator.split(whole!)
+    const pieces: QueuedBatch[] = []
+    for (let [batch] = bench.drain(1); batch !== undefined; [batch] = bench.drain(1)) {
+      if (batch.recordCount > 1) bench.accumulator.split(batch)
+      else pieces.push(batch)
     }
-    expect(pieces.map(valuesOf)).toEqual([['a'], ['b'], ['c'], ['d'], ['e']])
-    expect(pieces.map(({ deadlineMs }) => deadlineMs)).toEqual([1000, 1000, 1000, 1000, 1000])
-    for (const batch of [...later, ...pieces.toReversed()]) bench.accumulator.reenqueue(batch, 0)
-    const order: string[][] = []
-    for (let next = bench.drained(1); next.length > 0; next = bench.drained(1)) order.push(...next)
-    expect(order).toEqual([['a'], ['b'], ['c'], ['d'], ['e'], ['later']])
+    expect(pieces.map(valuesOf)).toEqual([['a'], ['b'], ['c'], ['d'], ['e'], ['later']])
+    expect(pieces.map(({ deadlineMs }) => deadlineMs)).toEqual(Array(6).fill(1000))
     expect(bench.accumulator.incompleteCount).toBe(6)
-    for (const batch of [...pieces, ...later]) {
+    for (const batch of pieces) {
       batch.succeed(0n, -1, { callbackThrew: () => {}, recordFailed: () => {} })
       bench.accumulator.complete(batch)
     }
@@ -305,12 +350,12 @@ describe('memory', () => {
     const bench = new Bench({ lingerMs: 0 })
     const [queue] = bench.topic('orders', 1)
     bench.append(queue!, 'a')
-    const [batch] = bench.drain(1)
+    bench.schedule.advance(bench.now)
+    const [batch] = bench.schedule.drain(1, 1000)
     batch!.hold()
-    batch!.isOnWire = true
     bench.accumulator.complete(batch!)
     expect(bench.accumulator.pool.availableBytes).toBe(1800)
-    batch!.isOnWire = false
+    queue!.requestEnded(batch!)
     bench.accumulator.release(batch!)
     expect(bench.accumulator.pool.availableBytes).toBe(1800)
     batch!.letGo()
@@ -398,12 +443,12 @@ describe('load', () => {
   test('a broker that does not take what there is for it is avoided, until it does', () => {
     const bench = new Bench({ partitionerAvailabilityTimeoutMs: 50 })
     bench.topic('orders', 1, 2, 3)
-    bench.accumulator.setStalled(2, 0)
+    bench.accumulator.stalled(2, 0)
     bench.now = 40
-    bench.accumulator.setStalled(2, 40)
+    bench.accumulator.stalled(2, 40)
     bench.now = 51
     expect(spread(bench)[1]).toBeLessThanOrEqual(1) // the one that was chosen before may go on
-    bench.accumulator.setStalled(2, Infinity)
+    bench.accumulator.takesAll(2)
     bench.now = 100
     expect(spread(bench)[1]).toBeGreaterThan(150)
   })

@@ -5,6 +5,8 @@ import { WaitingRecords, type WaitingRecord, type WaitsFor } from '../../src/pro
 import { ZERO_UUID } from '../../src/protocol/apis.js'
 import { ManualClock } from '../network/manual-clock.js'
 
+const noParts = { reconsider: () => {}, compress: null, release: () => {} }
+
 class Bench {
   readonly clock = new ManualClock()
   readonly placed: string[] = []
@@ -25,7 +27,7 @@ class Bench {
   })
 
   topic(name: string, partitions = 0): TopicQueues {
-    const topic = new TopicQueues(name, 100)
+    const topic = new TopicQueues(name, noParts, 100)
     this.learn(topic, partitions)
     return topic
   }

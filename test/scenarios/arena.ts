@@ -10,6 +10,7 @@ import { Producer } from '../../src/index.js'
 import { seamsKey, type Seams } from '../../src/producer/seams.js'
 import { TestCluster, type ReceivedRequest, type TestClusterOptions } from '../../src/testing/index.js'
 import { ManualClock } from '../network/manual-clock.js'
+import { inspector } from '../producer/places.js'
 
 type Config<K, V> = Partial<ProducerConfig<K, V>>
 
@@ -65,7 +66,9 @@ async function setUp(
       void log.push(`${level}: ${message}`)
   const logger = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
   const connect = (address: { host: string; port: number }): Duplex => cluster.connect(address)
-  const inMemory = { connect, lookup: namesAsTheyAre, random: () => 0.5, ...seams }
+  const misplaced: string[] = []
+  const inspect = inspector((problem) => misplaced.push(problem))
+  const inMemory = { connect, lookup: namesAsTheyAre, random: () => 0.5, inspect, ...seams }
   const producer = <K, V>(config: Config<K, V> = {}): Producer<K, V> => {
     const whole = {
       bootstrapServers: cluster.bootstrapServers,
@@ -79,6 +82,7 @@ async function setUp(
       const closed = one.close({ timeoutMs: 0 })
       await passTime()
       await closed
+      expect(misplaced).toEqual([])
       expect(one.metrics()).toMatchObject({
         requestsInFlight: 0,
         waitingRecords: 0,
