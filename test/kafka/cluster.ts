@@ -170,9 +170,15 @@ export class RealKafka {
     return name
   }
 
+  /** Deletes a topic and creates another one of its name; returns when that has its leader and all its replicas. */
+  async recreateTopic(name: string, partitions: number): Promise<void> {
+    await this.program('Topics', [this.bootstrapServers], { input: `delete ${name}` })
+    await this.createTopics([{ name, partitions }])
+  }
+
   /** What a cluster that lives on would keep of this test file. */
   async deleteCreatedTopics(): Promise<void> {
-    const input = this.#created.splice(0).map((name) => `delete ${name}`)
+    const input = [...new Set(this.#created.splice(0))].map((name) => `delete ${name}`)
     if (input.length > 0) await this.program('Topics', [this.bootstrapServers], { input: input.join('\n') })
   }
 
