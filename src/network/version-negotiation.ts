@@ -7,11 +7,12 @@ import { ApiVersions } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
 import type { ResponseOf } from '../protocol/schema.js'
 import type { Reader } from '../protocol/wire.js'
+import { version } from '../version.js'
 import { BrokerVersions } from './broker-versions.js'
 import type { RequestPipeline } from './request-pipeline.js'
 
 /** What brokers show in their metrics of clients. */
-export const clientSoftware = { name: 'kafka-producer', version: '0.1.0' } as const
+export const clientSoftware = { name: 'kafka-producer', version } as const
 
 const UNSUPPORTED_VERSION = 35
 

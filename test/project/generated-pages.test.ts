@@ -2,8 +2,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import { configurationPage, defaultOf, documentedOptions, errorsPage } from '../docs/generate.js'
-import { producerOptions } from '../src/producer-options.js'
+import { configurationPage, defaultOf, documentedOptions, errorsPage } from './generated-pages.js'
+import { producerOptions } from '../../src/producer-options.js'
 
 const pages = [
   ['configuration.md', configurationPage],
@@ -11,7 +11,7 @@ const pages = [
 ] as const
 
 function pathOf(page: string): string {
-  return join(__dirname, '../docs', page)
+  return join(__dirname, '../../docs', page)
 }
 
 beforeAll(async () => {

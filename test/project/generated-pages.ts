@@ -1,19 +1,19 @@
 /**
  * Prints docs/configuration.md and docs/errors.md from the source that they describe: the option table and its
- * docstrings, the error classes and theirs, the table of error codes. test/generated-docs.test.ts compares the pages
+ * docstrings, the error classes and theirs, the table of error codes. test/project/generated-pages.test.ts compares the pages
  * with the files, and writes them under `npm run docs:generate`.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import prettier from 'prettier'
 import ts from 'typescript'
-import { show, type Option } from '../src/config-option.js'
-import * as errors from '../src/errors.js'
-import { ConfigError, type KafkaError } from '../src/errors.js'
-import { producerOptions } from '../src/producer-options.js'
-import { brokerError, errorCodes } from '../src/protocol/error-codes.js'
+import { show, type Option } from '../../src/config-option.js'
+import * as errors from '../../src/errors.js'
+import { ConfigError, type KafkaError } from '../../src/errors.js'
+import { producerOptions } from '../../src/producer-options.js'
+import { brokerError, errorCodes } from '../../src/protocol/error-codes.js'
 
-const root = join(__dirname, '..')
+const root = join(__dirname, '../..')
 const GENERATED =
   '<!-- Printed from the source by `npm run docs:generate`; a test fails when it is stale. -->'
 
