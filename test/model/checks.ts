@@ -1,5 +1,5 @@
 /** What must hold of every run, whatever happened in it. Each check returns its violations in words. */
-import type { ReceivedBatch, ReceivedRequest } from '../../src/testing/request-context.js'
+import type { ReceivedBatch } from '../../src/testing/request-context.js'
 import type { StoredRecord } from '../../src/testing/test-cluster.js'
 import { deliveryTimeoutOf } from './producer-config.js'
 import type { Run, Sent } from './run-schedule.js'
@@ -9,8 +9,9 @@ function numberOf({ value }: StoredRecord): number {
 }
 
 /** What is stored is what was sent, whatever became of the sender's memory meanwhile. */
-function* integrity({ sent, logs }: Run): Generator<string> {
-  for (const [topic, records] of logs) {
+function* integrity(run: Run): Generator<string> {
+  const { sent } = run
+  for (const { topic, records } of everStored(run)) {
     for (const stored of records) {
       const record = sent[numberOf(stored)]
       const place = `${topic}-${stored.partition}@${stored.offset}`
@@ -28,18 +29,57 @@ function* integrity({ sent, logs }: Run): Generator<string> {
   }
 }
 
-/** The numbers of the stored records by "topic partition", in the order of the log. */
-function storedNumbers(run: Run): Map<string, number[]> {
+interface Log {
+  readonly topic: string
+  readonly records: readonly StoredRecord[]
+}
+
+/** What the topics hold at the end, and what they held before something of it was lost. */
+function everStored({ logs, losses }: Run): Log[] {
+  return [...[...logs].map(([topic, records]) => ({ topic, records })), ...losses]
+}
+
+/** The numbers of stored records by "topic partition", in the order of the log. */
+function storedNumbers({ topic, records }: Log): Map<string, number[]> {
   const stored = new Map<string, number[]>()
-  for (const [topic, records] of run.logs) {
-    for (const record of records) {
-      const place = `${topic} ${record.partition}`
-      const numbers = stored.get(place) ?? []
-      stored.set(place, numbers)
-      numbers.push(numberOf(record))
-    }
+  for (const record of records) {
+    const place = `${topic} ${record.partition}`
+    const numbers = stored.get(place) ?? []
+    stored.set(place, numbers)
+    numbers.push(numberOf(record))
   }
   return stored
+}
+
+/**
+ * Records of which there is nothing to ask: a broker that lost its log or its memory takes whatever sequence comes first, so
+ * what is under way then may be stored twice, or in another order. It ends when nothing is under way and the broker has
+ * acknowledged a record that was sent after the loss: then it knows the producer again.
+ */
+function excused({ sent, losses, schedule }: Run, place: string): ReadonlySet<number> {
+  const excusedNumbers = new Set<number>()
+  const patience = deliveryTimeoutOf(schedule.producer)
+  const ofPlace = sent
+    .filter(({ topic, metadata }) =>
+      metadata === null ? place.startsWith(`${topic} `) : place === `${topic} ${metadata.partition}`,
+    )
+    .map(({ number, sentAt, settledAt, settlements, error }) => {
+      // A forgotten one is not watched: it is over at the latest then.
+      const isSettled = settlements > 0
+      const until = isSettled ? settledAt : sentAt + patience
+      return { number, sentAt, until, isAcknowledged: isSettled && error === null }
+    })
+  for (const { at, topic, partition } of losses) {
+    if (partition === null ? !place.startsWith(`${topic} `) : place !== `${topic} ${partition}`) continue
+    const isKnownAgain = (time: number): boolean =>
+      ofPlace.some((one) => one.isAcknowledged && one.sentAt > at && one.until <= time) &&
+      ofPlace.every(({ sentAt, until }) => sentAt > time || until <= time)
+    const ends = ofPlace.map(({ until }) => until).filter((time) => time > at && isKnownAgain(time))
+    const end = Math.min(...ends, Infinity)
+    for (const { number, sentAt, until } of ofPlace)
+      if (until >= at && sentAt <= end) excusedNumbers.add(number)
+  }
+  return excusedNumbers
 }
 
 const APPENDED = new Set(['NONE', 'REQUEST_TIMED_OUT', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND'])
@@ -53,14 +93,14 @@ interface Lies {
 }
 
 /** A fault makes a broker answer what no sound broker would; where it told an untruth, less can be asked for. */
-function liesIn(journal: readonly ReceivedRequest[]): Lies {
+function liesIn({ journal, logs }: Run): Lies {
   const appended = new Set<string>()
   const denied = new Set<string>()
   const denials: [identity: string, place: string][] = []
   const duplicates = new Map<string, number>()
   for (const { batches, fault } of journal) {
     const forced = typeof fault === 'object' && 'error' in fault ? fault.error : undefined
-    for (const batch of batches) {
+    for (const batch of batches.flatMap((one) => named(one, logs))) {
       const place = `${batch.topic} ${batch.partition}`
       const identity = identityOf(batch)
       const { outcome } = batch
@@ -81,17 +121,24 @@ function liesIn(journal: readonly ReceivedRequest[]): Lies {
   return { denied, duplicates }
 }
 
+/** The batch by the names of the topics that it may be meant for: any, where it has the id of one that was deleted. */
+function named(batch: ReceivedBatch, logs: Run['logs']): ReceivedBatch[] {
+  if (logs.has(batch.topic)) return [batch]
+  return [...logs.keys()].map((topic) => Object.assign({}, batch, { topic }))
+}
+
 function identityOf({ topic, partition, producerId, epoch, baseSequence }: ReceivedBatch): string {
   return `${topic} ${partition} ${producerId} ${epoch} ${baseSequence}`
 }
 
 function* delivery(run: Run, lies: Lies): Generator<string> {
   const { mode } = run.schedule.producer
-  const at = new Map<string, number>()
+  const at = new Map<string, Set<number>>()
   const everywhere = new Map<number, string>()
-  for (const [topic, records] of run.logs) {
+  for (const { topic, records } of everStored(run)) {
     for (const record of records) {
-      at.set(`${topic} ${record.partition} ${record.offset}`, numberOf(record))
+      const offset = `${topic} ${record.partition} ${record.offset}`
+      at.set(offset, (at.get(offset) ?? new Set()).add(numberOf(record)))
       everywhere.set(numberOf(record), `${topic} ${record.partition}`)
     }
   }
@@ -111,9 +158,10 @@ function* delivery(run: Run, lies: Lies): Generator<string> {
     const { partition, offset } = metadata!
     if (metadata!.topic !== topic) yield `record ${number} was acknowledged for topic ${metadata!.topic}`
     if (offset >= 0n) {
-      const found = at.get(`${topic} ${partition} ${offset}`)
-      if (found !== number) {
-        yield `record ${number} was acknowledged at ${topic}-${partition}@${offset}, where ${found ?? 'nothing'} is`
+      const found = at.get(`${topic} ${partition} ${offset}`) ?? new Set()
+      if (!found.has(number)) {
+        const what = [...found].join(' and ') || 'nothing'
+        yield `record ${number} was acknowledged at ${topic}-${partition}@${offset}, where ${what} is`
       }
     } else if (!everywhere.has(number)) {
       const place = `${topic} ${partition}`
@@ -131,7 +179,10 @@ function* onceAndInOrder(run: Run, lies: Lies): Generator<string> {
     maxInFlight === 1 &&
     mode !== 'acks=0' &&
     !run.schedule.steps.some((step) => step.do === 'pause' || step.do === 'stall')
-  for (const [place, numbers] of storedNumbers(run)) {
+  const stored = everStored(run).flatMap((log) => Array.from(storedNumbers(log)))
+  for (const [place, all] of stored) {
+    const isExcused = excused(run, place)
+    const numbers = all.filter((number) => !isExcused.has(number))
     if (mode === 'idempotent' && !lies.denied.has(place)) {
       if (new Set(numbers).size !== numbers.length) yield `${place} holds records twice: ${numbers.join(' ')}`
       else if (!isRising(numbers)) yield `${place} is out of order: ${numbers.join(' ')}`
@@ -205,7 +256,7 @@ function* leftovers({ left, metrics }: Run): Generator<string> {
 }
 
 export function violations(run: Run): string[] {
-  const lies = liesIn(run.journal)
+  const lies = liesIn(run)
   return [
     ...run.problems,
     ...integrity(run),

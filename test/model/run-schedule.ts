@@ -10,7 +10,7 @@ import { inspector } from '../producer/places.js'
 import { configOf, deliveryTimeoutOf, seededRandom } from './producer-config.js'
 import type { Schedule, SendKind, Step } from './schedule.js'
 import { inVirtualTime, type VirtualTime } from './virtual-time.js'
-import { World } from './world.js'
+import { World, type Loss } from './world.js'
 
 /** One record as its sender saw it. The number is the order of the `send` calls, and the record's name in the log. */
 export interface Sent {
@@ -46,7 +46,9 @@ export interface Run {
   readonly flushes: readonly Awaited[]
   readonly closes: readonly Awaited[]
   readonly deliveryErrors: number
+  /** What each topic holds at the end. */
   readonly logs: ReadonlyMap<string, readonly StoredRecord[]>
+  readonly losses: readonly Loss[]
   readonly journal: readonly ReceivedRequest[]
   /** What is left when close has resolved. */
   readonly left: { readonly timers: number; readonly sockets: number }
@@ -239,6 +241,11 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
       case 'stall':
       case 'truncate':
       case 'add-partition':
+      case 'recreate':
+      case 'lose-log':
+      case 'forget-producers':
+      case 'freeze':
+      case 'thaw':
       case 'heal':
         await world.act(step)
         break
@@ -271,6 +278,7 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
     closes,
     deliveryErrors,
     logs,
+    losses: world.losses,
     journal: world.cluster.requests,
     left,
     metrics,

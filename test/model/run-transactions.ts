@@ -10,7 +10,7 @@ import { inspector } from '../producer/places.js'
 import { configOf, deliveryTimeoutOf, seededRandom } from './producer-config.js'
 import type { TransactionSchedule, TransactionStep } from './transaction-schedule.js'
 import { inVirtualTime, type VirtualTime } from './virtual-time.js'
-import { World } from './world.js'
+import { World, type Loss } from './world.js'
 
 const GROUPS = [0, 1].map(groupName)
 /** More offsets than that no schedule commits. */
@@ -33,8 +33,10 @@ export interface TransactionRun {
   /** What read_committed shows at the end, by topic. */
   readonly committed: ReadonlyMap<string, readonly StoredRecord[]>
   readonly offsets: ReadonlyMap<string, readonly CommittedOffset[]>
-  /** Partitions where a transaction is still open at the end. */
-  readonly hanging: readonly string[]
+  /** Partitions where a transaction is still open at the end, and their topics. */
+  readonly hanging: readonly { readonly topic: string; readonly partition: number }[]
+  /** Topics that were deleted and created again, and what they held then. */
+  readonly losses: readonly Loss[]
   readonly journal: readonly ReceivedRequest[]
   readonly openSockets: number
   readonly problems: readonly string[]
@@ -155,6 +157,11 @@ async function run(schedule: TransactionSchedule, time: VirtualTime): Promise<Tr
       case 'stall':
       case 'truncate':
       case 'add-partition':
+      case 'recreate':
+      case 'lose-log':
+      case 'forget-producers':
+      case 'freeze':
+      case 'thaw':
         await world.act(step)
         return
     }
@@ -208,11 +215,11 @@ async function run(schedule: TransactionSchedule, time: VirtualTime): Promise<Tr
   const committed = new Map(
     world.topicNames.map((name) => [name, cluster.records(name, { isolation: 'read_committed' })]),
   )
-  const hanging: string[] = []
+  const hanging: { topic: string; partition: number }[] = []
   for (const name of world.topicNames) {
     for (let partition = 0; partition < world.partitionCount(name); partition++) {
       const { endOffset, lastStableOffset } = cluster.describeLog(name, partition)
-      if (endOffset !== lastStableOffset) hanging.push(`${name}-${partition}`)
+      if (endOffset !== lastStableOffset) hanging.push({ topic: name, partition })
     }
   }
   const offsets = new Map(GROUPS.map((group) => [group, cluster.committedOffsets(group)]))
@@ -225,6 +232,7 @@ async function run(schedule: TransactionSchedule, time: VirtualTime): Promise<Tr
     committed,
     offsets,
     hanging,
+    losses: world.losses,
     journal: cluster.requests,
     openSockets,
     problems: [...problems, ...time.thrown.map((error) => `thrown: ${(error as Error).stack}`)],

@@ -88,6 +88,13 @@ export type Step =
       readonly direction: 'to-server' | 'to-client'
     }
   | { readonly do: 'add-partition'; readonly topic: number }
+  /** The topic is deleted, if it is there, and created with so many partitions; none: it stays away. */
+  | { readonly do: 'recreate'; readonly topic: number; readonly partitions: number }
+  /** The log ends where it began so many records ago, as under a leader that was not in sync. */
+  | { readonly do: 'lose-log'; readonly topic: number; readonly partition: number; readonly records: number }
+  | { readonly do: 'forget-producers'; readonly topic: number; readonly partition: number }
+  /** The broker hears nothing new of topics and leaders, or hears of them again. */
+  | { readonly do: 'freeze' | 'thaw'; readonly broker: number }
   | { readonly do: 'heal' }
   | { readonly do: 'close'; readonly timeoutMs: number | null }
 
@@ -302,7 +309,40 @@ export const clusterMishaps: readonly { weight: number; arbitrary: fc.Arbitrary<
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('add-partition' as const), topic: index }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('heal' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom('freeze' as const, 'freeze' as const, 'thaw' as const),
+      broker: index,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: faultOn(
+      'Metadata',
+      fc.constantFrom(0, 0, 1, 3, 100, 0x7fffffff).map((leaderEpoch): FaultAction => ({ leaderEpoch })),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('recreate' as const),
+      topic: index,
+      partitions: fc.constantFrom(1, 1, 2, 3, 0),
+    }),
+  },
 ]
+
+/** What takes from a log, or from what it knows of producers: no transaction can be whole after that. */
+const loss: fc.Arbitrary<ClusterStep> = fc.oneof(
+  fc.record({
+    do: fc.constant('lose-log' as const),
+    topic: index,
+    partition: index,
+    records: fc.constantFrom(1, 2, 5, 1000),
+  }),
+  fc.record({ do: fc.constant('forget-producers' as const), topic: index, partition: index }),
+)
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 30, arbitrary: send },
@@ -331,6 +371,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: faultOn('InitProducerId', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
   { weight: 1, arbitrary: faultOn('ApiVersions', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
   ...clusterMishaps,
+  { weight: 2, arbitrary: loss },
 )
 
 const rare: fc.Arbitrary<Step> = fc.oneof(

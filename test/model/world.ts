@@ -1,7 +1,8 @@
 /** The cluster and the network of one run, and what can be done to them. Knows nothing of the producer. */
 import type { Connect, Lookup } from '../../src/network/transport.js'
+import type { TopicOptions } from '../../src/testing/cluster-state.js'
 import type { ReceivedRequest } from '../../src/testing/request-context.js'
-import { TestCluster, type TestClusterOptions } from '../../src/testing/test-cluster.js'
+import { TestCluster, type StoredRecord, type TestClusterOptions } from '../../src/testing/test-cluster.js'
 import { Link } from './memory-link.js'
 import type { ClusterStep, Protocol, Stage } from './schedule.js'
 import type { VirtualTime } from './virtual-time.js'
@@ -13,9 +14,21 @@ const versions: Readonly<Record<Protocol, NonNullable<TestClusterOptions['versio
   'no-epochs': { Produce: [3, 12], Metadata: [0, 8] },
 }
 
+/** Something that a partition's brokers held is gone: the topic with its logs, the end of a log, or what they knew of producers. */
+export interface Loss {
+  readonly at: number
+  readonly topic: string
+  /** Null: all of them. */
+  readonly partition: number | null
+  /** All records of these partitions as they were, in the order of their logs. */
+  readonly records: readonly StoredRecord[]
+}
+
 export class World {
+  readonly losses: Loss[] = []
   readonly cluster: TestCluster
   readonly topicNames: readonly string[]
+  readonly #plans: readonly TopicOptions[]
   /** Partitions of which topic may be moved by `move-leader` and so on: as many as there are now. */
   readonly #partitionCounts: number[]
   readonly time: VirtualTime
@@ -25,13 +38,21 @@ export class World {
   readonly #stopped = new Set<number>()
   /** Brokers whose address swallows attempts to connect. */
   readonly #silent = new Set<number>()
+  /** Topics that are deleted. */
+  readonly #gone = new Set<number>()
   #undoFaults: (() => void)[] = []
 
-  private constructor(time: VirtualTime, stage: Stage, cluster: TestCluster, topics: readonly string[]) {
+  private constructor(
+    time: VirtualTime,
+    stage: Stage,
+    cluster: TestCluster,
+    topics: ReadonlyMap<string, TopicOptions>,
+  ) {
     this.time = time
     this.#stage = stage
     this.cluster = cluster
-    this.topicNames = topics
+    this.topicNames = [...topics.keys()]
+    this.#plans = [...topics.values()]
     this.#partitionCounts = stage.topics.map(({ partitions }) => partitions)
     for (let broker = 1; broker <= stage.brokers; broker++) this.#links.set(broker, new Set())
   }
@@ -45,10 +66,10 @@ export class World {
     > = {},
   ): Promise<World> {
     const { brokers, protocol, topics } = stage
-    const plans = topics.map(({ partitions, replicas, minInsyncReplicas, maxMessageBytes }, i) => {
+    const plans = new Map<string, TopicOptions>()
+    topics.forEach(({ partitions, replicas, minInsyncReplicas, maxMessageBytes }, i) => {
       const replicationFactor = Math.min(replicas, brokers)
-      const plan = { partitions, replicationFactor, minInsyncReplicas, maxMessageBytes }
-      return [`topic-${i}`, plan] as const
+      plans.set(`topic-${i}`, { partitions, replicationFactor, minInsyncReplicas, maxMessageBytes })
     })
     const cluster = await TestCluster.start({
       brokers,
@@ -59,12 +80,7 @@ export class World {
       ...options,
       listen: false,
     })
-    return new World(
-      time,
-      stage,
-      cluster,
-      plans.map(([name]) => name),
-    )
+    return new World(time, stage, cluster, plans)
   }
 
   readonly lookup: Lookup = {
@@ -112,11 +128,11 @@ export class World {
   }
 
   topicName(topic: number): string {
-    return this.topicNames[topic % this.topicNames.length]!
+    return this.topicNames[this.#topic(topic)]!
   }
 
   partitionOf(topic: number, partition: number): number {
-    return partition % this.#partitionCounts[topic % this.topicNames.length]!
+    return partition % this.#partitionCounts[this.#topic(topic)]!
   }
 
   /** Does what a step asks of the cluster or the network. */
@@ -135,9 +151,11 @@ export class World {
         return
       }
       case 'move-leader':
+        if (this.#gone.has(this.#topic(step.topic))) return
         this.#moveLeader(step.topic, this.partitionOf(step.topic, step.partition), step.to)
         return
       case 'set-isr': {
+        if (this.#gone.has(this.#topic(step.topic))) return
         const topic = this.topicName(step.topic)
         const partition = this.partitionOf(step.topic, step.partition)
         const { leader, replicas } = this.cluster.describePartition(topic, partition)
@@ -165,11 +183,30 @@ export class World {
         for (const link of this.#linksOf(step.broker)) link.truncate(step.bytes, step.direction)
         return
       case 'add-partition': {
-        const topic = step.topic % this.topicNames.length
-        if (this.#partitionCounts[topic]! >= 5) return
+        const topic = this.#topic(step.topic)
+        if (this.#partitionCounts[topic]! >= 5 || this.#gone.has(topic)) return
         this.cluster.addPartitions(this.topicName(topic), ++this.#partitionCounts[topic]!)
         return
       }
+      case 'recreate':
+        this.#recreate(this.#topic(step.topic), step.partitions)
+        return
+      case 'lose-log':
+        this.#loseLog(step.topic, this.partitionOf(step.topic, step.partition), step.records)
+        return
+      case 'forget-producers': {
+        if (this.#gone.has(this.#topic(step.topic))) return
+        const partition = this.partitionOf(step.topic, step.partition)
+        this.#lose(this.topicName(step.topic), partition)
+        this.cluster.forgetProducers(this.topicName(step.topic), partition)
+        return
+      }
+      case 'freeze':
+        this.cluster.freezeMetadata(this.#broker(step.broker))
+        return
+      case 'thaw':
+        this.cluster.thawMetadata(this.#broker(step.broker))
+        return
       case 'heal':
         await this.heal()
         return
@@ -183,6 +220,8 @@ export class World {
     this.#silent.clear()
     for (const broker of this.#stopped) await this.#setState(broker, 'start')
     for (const broker of this.#paused) await this.#setState(broker, 'resume')
+    for (const broker of this.#links.keys()) this.cluster.thawMetadata(broker)
+    for (const topic of this.#gone) this.#recreate(topic, this.#partitionCounts[topic]!)
     this.topicNames.forEach((name, topic) => {
       for (let partition = 0; partition < this.#partitionCounts[topic]!; partition++) {
         const { leader, replicas } = this.cluster.describePartition(name, partition)
@@ -204,6 +243,44 @@ export class World {
         else link.goOn()
       }
     }
+  }
+
+  /** Records of the topic, also of those that went with an earlier log. */
+  everStored(topic: string): StoredRecord[] {
+    const lost = this.losses.filter((loss) => loss.topic === topic).flatMap(({ records }) => records)
+    return [...lost, ...this.cluster.records(topic)]
+  }
+
+  #recreate(topic: number, partitions: number): void {
+    const name = this.topicNames[topic]!
+    if (!this.#gone.has(topic)) {
+      this.#lose(name, null)
+      this.cluster.deleteTopic(name)
+      this.#gone.add(topic)
+    }
+    if (partitions === 0) return
+    this.#gone.delete(topic)
+    this.#partitionCounts[topic] = partitions
+    this.cluster.createTopic(name, { ...this.#plans[topic]!, partitions })
+  }
+
+  #loseLog(topic: number, partition: number, records: number): void {
+    if (this.#gone.has(this.#topic(topic))) return
+    const name = this.topicName(topic)
+    this.#lose(name, partition)
+    const { endOffset } = this.cluster.describeLog(name, partition)
+    this.cluster.truncateLog(name, partition, Math.max(0, Number(endOffset) - records))
+    this.#moveLeader(topic, partition, 0)
+  }
+
+  #lose(topic: string, partition: number | null): void {
+    const all = this.cluster.records(topic)
+    const records = partition === null ? all : all.filter((record) => record.partition === partition)
+    this.losses.push({ at: this.time.now, topic, partition, records })
+  }
+
+  #topic(index: number): number {
+    return index % this.topicNames.length
   }
 
   #broker(index: number): number {
@@ -243,7 +320,8 @@ export class World {
   }
 }
 
-/** No answer comes on this connection any more. */
+/** No answer comes on this connection any more, or not for a while. */
 function isMuting({ fault }: ReceivedRequest): boolean {
+  if (typeof fault === 'object') return 'throttleMs' in fault || 'delayMs' in fault
   return fault === 'drop-answer' || fault === 'drop-request'
 }
