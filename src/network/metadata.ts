@@ -238,6 +238,12 @@ export class Metadata {
     return true
   }
 
+  /** A partition's leader does not know this id of the topic; ignored where it is not the present one any more. */
+  refuseId(name: string, id: string): void {
+    const entry = this.#entries.get(name)
+    if (entry?.topic?.id === id) entry.doubts.refuseId()
+  }
+
   /**
    * Starts again (KIP-899): no broker is known, no partition has a leader, and any leader epoch is believed. Topics and
    * their partitions stay.

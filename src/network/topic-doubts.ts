@@ -21,6 +21,9 @@ interface LowerEpoch extends Source {
 /** A replaced id is believed again when for so long no response tells another one. */
 const REPLACED_ID_RETURNS_MS = 30_000
 
+/** The same where a leader has refused the present id. */
+const REFUSED_ID_RETURNS_MS = 500
+
 /** Brokers are behind by one creation or two; a topic that is created again every minute must not pile up ids. */
 const REPLACED_IDS_KEPT = 16
 
@@ -30,15 +33,21 @@ export class TopicDoubts {
   #lowerEpochs = new Map<number, LowerEpoch>()
   readonly #replacedIds = new Set<string>()
   #onlyReplacedSince: number | undefined
+  #isIdRefused = false
 
   /** The same broker repeats itself only after `repeatedAfterMs`; another one repeats it at once. */
   constructor(repeatedAfterMs: number) {
     this.#repeatedAfterMs = repeatedAfterMs
   }
 
-  /** Another response is needed to tell whether a leader epoch fell. */
+  /** Another response is needed to tell whether a leader epoch fell, or which id is the right one. */
   get isOpen(): boolean {
-    return this.#lowerEpochs.size > 0
+    return this.#lowerEpochs.size > 0 || (this.#isIdRefused && this.#onlyReplacedSince !== undefined)
+  }
+
+  /** A leader does not know the topic's present id: it is behind, or the id is the wrong one. */
+  refuseId(): void {
+    this.#isIdRefused = true
   }
 
   /**
@@ -63,6 +72,7 @@ export class TopicDoubts {
   replaceId(old: string, by: string): void {
     this.#lowerEpochs.clear()
     this.#onlyReplacedSince = undefined
+    this.#isIdRefused = false
     this.#replacedIds.delete(by)
     this.#replacedIds.add(old)
     for (const oldest of this.#replacedIds) {
@@ -73,7 +83,8 @@ export class TopicDoubts {
 
   /**
    * Whether a row is about the topic that was there before. A producer that begins while a broker is behind may hear of the
-   * new id first, and take the old one for its successor: so the replaced id returns when it is the only one for long.
+   * new id first, and take the old one for its successor: so the replaced id returns when it is the only one for long, or
+   * for a while where a leader refuses the other one.
    */
   isOfReplaced(id: string, { at }: Source): boolean {
     if (!this.#replacedIds.has(id)) {
@@ -81,6 +92,6 @@ export class TopicDoubts {
       return false
     }
     this.#onlyReplacedSince ??= at
-    return at - this.#onlyReplacedSince < REPLACED_ID_RETURNS_MS
+    return at - this.#onlyReplacedSince < (this.#isIdRefused ? REFUSED_ID_RETURNS_MS : REPLACED_ID_RETURNS_MS)
   }
 }

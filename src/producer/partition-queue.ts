@@ -167,9 +167,10 @@ export class PartitionQueue {
     this.#reconsider()
   }
 
-  /** The partition may have another log from here on; see PartitionSequences. */
+  /** The partition may have another log from here on (see PartitionSequences), and what one log refused may go to it now. */
   forgetLog(): void {
     this.#sequences.forgetLog()
+    if (this.#head !== null) this.#head.retryAtMs = 0
     this.#reconsider()
   }
 

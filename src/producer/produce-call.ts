@@ -1,6 +1,7 @@
 /** One Produce request: its body, made from batches, and its response, taken apart into one for each of them. */
 import type { Metadata } from '../network/metadata.js'
 import { type Produce, ZERO_UUID } from '../protocol/apis.js'
+import { errorName } from '../protocol/error-codes.js'
 import type { RequestOf, ResponseOf } from '../protocol/schema.js'
 import type { QueuedBatch } from './partition-queue.js'
 
@@ -25,10 +26,12 @@ export class ProduceCall {
   readonly request: ProduceRequest
   readonly maxVersion: number
   readonly #batches: readonly QueuedBatch[]
+  readonly #metadata: Metadata
 
   constructor(batches: readonly QueuedBatch[], metadata: Metadata, options: ProduceOptions) {
     const { acks, requestTimeoutMs, transactionalId, maxVersion } = options
     this.#batches = batches
+    this.#metadata = metadata
     const topicData = [...byTopic(batches)].map(([name, ofTopic]) => {
       metadata.use(name)
       const topicId = metadata.topic(name)?.id ?? ZERO_UUID
@@ -60,6 +63,8 @@ export class ProduceCall {
         const batch = left.get(key)
         if (batch === undefined) continue // repeated, or of a partition that the request does not name
         left.delete(key)
+        if (errorName(partition.errorCode) === 'UNKNOWN_TOPIC_ID')
+          this.#metadata.refuseId(batch.queue.topic, topicId)
         responded(batch, partition, endpoints)
       }
     }

@@ -318,6 +318,29 @@ describe('the id of a topic that was replaced', () => {
     expect(cache.topic('orders')?.id).toBe(ID)
   })
 
+  test('comes back sooner where a leader refuses the other one: a producer that began with a broker that was ahead', () => {
+    told(1, 0)
+    told(2, 7, {}, OTHER_ID)
+    cache.refuseId('orders', OTHER_ID)
+    expect(cache.isUnsettled('orders')).toBe(false)
+    told(1, 0, { at: 1_000 })
+    expect(cache.isUnsettled('orders')).toBe(true)
+    told(1, 0, { at: 1_499 })
+    expect(cache.topic('orders')?.id).toBe(OTHER_ID)
+    told(1, 0, { at: 1_500 })
+    expect(cache.topic('orders')?.id).toBe(ID)
+    expect(cache.isUnsettled('orders')).toBe(false)
+  })
+
+  test('comes back no sooner where a leader refuses another id than the present one', () => {
+    told(1, 0)
+    told(2, 7, {}, OTHER_ID)
+    cache.refuseId('orders', ID)
+    told(1, 0, { at: 1_000 })
+    told(1, 0, { at: 2_000 })
+    expect(cache.topic('orders')?.id).toBe(OTHER_ID)
+  })
+
   test('is one of the last sixteen: a topic that is created again and again piles up nothing', () => {
     const idOf = (n: number): string => `00000000-0000-0000-0000-0000000001${String(n).padStart(2, '0')}`
     for (let n = 0; n <= 17; n++) told(1, 0, {}, idOf(n))

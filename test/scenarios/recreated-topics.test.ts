@@ -47,6 +47,46 @@ function storedSequences(cluster: TestCluster): string[] {
     .map(({ epoch, sequence, value }) => `${epoch}/${sequence} ${value?.toString()}`)
 }
 
+const OLD = '00000000-0000-0000-0000-0000000000a1'
+const NEW = '00000000-0000-0000-0000-0000000000a2'
+
+/** A producer whose broker tells ids of its topic as the test says, and every batch sent: "id epoch/sequence". */
+function idsTold(script: { tells: (nth: number) => string; knowsOld?: () => boolean }) {
+  const sent: string[] = []
+  let told = 0
+  const broker = new ScriptedBroker(({ api, body }) => {
+    if (api.name === 'InitProducerId')
+      return { throttleTimeMs: 0, errorCode: 0, producerId: 7n, producerEpoch: 0 }
+    if (api.name === 'Metadata')
+      return metadata(
+        [[1, 'one', 9092]],
+        [{ name: 'orders', id: script.tells(++told), partitions: [[1, 0]] }],
+      )
+    if (api.name !== 'Produce') return undefined
+    const { topicId, partitionData } = (body as RequestOf<typeof Produce>).topicData[0]!
+    const records = Buffer.from(partitionData[0]!.records!)
+    const isKnown = topicId === NEW || (script.knowsOld?.() ?? true)
+    sent.push(`${topicId === NEW ? 'NEW' : 'OLD'} ${records.readInt16BE(51)}/${records.readInt32BE(53)}`)
+    const outcome = isKnown ? { errorCode: 0, baseOffset: 1n } : { errorCode: 100, baseOffset: -1n }
+    const partitionResponses = [{ ...acknowledged, ...outcome }]
+    return { responses: [{ name: '', topicId, partitionResponses }], throttleTimeMs: 0, nodeEndpoints: [] }
+  })
+  const clock = new ManualClock()
+  const connect = (): MemorySocket => {
+    const [client, server] = MemorySocket.pair()
+    broker.serve(server)
+    process.nextTick(() => client.emit('connect'))
+    return client
+  }
+  const config = {
+    bootstrapServers: 'one:9092',
+    lingerMs: 0,
+    metadataMaxAgeMs: 1_000,
+    [seamsKey]: { connect, clock, lookup: namesAsTheyAre },
+  }
+  return { clock, orders: new Producer(config), sent, told: () => told }
+}
+
 describe('where records go by name', () => {
   test('a classic transaction stores both records: what is in the new log before its id is known is no duplicate', async () => {
     const { clock, cluster, producer } = await frozenArena({ ...byName, transactionVersion: 1 })
@@ -156,49 +196,35 @@ describe('where records go by id', () => {
   })
 
   test('a broker that still tells the old id changes nothing: no batch is sent under that id again', async () => {
-    const ids = ['00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-0000000000a2'] as const
-    let told = 0
-    const sent: string[] = []
-    const broker = new ScriptedBroker(({ api, body }) => {
-      if (api.name === 'InitProducerId')
-        return { throttleTimeMs: 0, errorCode: 0, producerId: 7n, producerEpoch: 0 }
-      // The first answer is of before; from then on every other broker is behind.
-      if (api.name === 'Metadata')
-        return metadata(
-          [[1, 'one', 9092]],
-          [{ name: 'orders', id: told++ % 2 === 0 ? ids[0] : ids[1], partitions: [[1, 0]] }],
-        )
-      if (api.name !== 'Produce') return undefined
-      const { topicId, partitionData } = (body as RequestOf<typeof Produce>).topicData[0]!
-      const records = Buffer.from(partitionData[0]!.records!)
-      sent.push(`${topicId.slice(-2)} ${records.readInt16BE(51)}/${records.readInt32BE(53)}`)
-      const errorCode = topicId === ids[1] || sent.length === 1 ? 0 : 100
-      const partitionResponses = [{ ...acknowledged, errorCode, baseOffset: errorCode === 0 ? 1n : -1n }]
-      return { responses: [{ name: '', topicId, partitionResponses }], throttleTimeMs: 0, nodeEndpoints: [] }
-    })
-    const clock = new ManualClock()
-    const connect = (): MemorySocket => {
-      const [client, server] = MemorySocket.pair()
-      broker.serve(server)
-      process.nextTick(() => client.emit('connect'))
-      return client
-    }
-    const config = {
-      bootstrapServers: 'one:9092',
-      lingerMs: 0,
-      metadataMaxAgeMs: 1_000,
-      [seamsKey]: { connect, clock, lookup: namesAsTheyAre },
-    }
-    const orders = new Producer(config)
+    // The first answer is of before; from then on every other one is of a broker that is behind.
+    const { clock, orders, sent, told } = idsTold({ tells: (nth) => (nth % 2 === 1 ? OLD : NEW) })
     for (const value of ['a', 'b', 'c', 'd', 'e']) {
       const one = orders.send({ topic: 'orders', value })
       await clock.advance(1_500)
       await one
     }
-    expect(told).toBeGreaterThanOrEqual(5)
-    expect(sent[0]).toBe('a1 0/0')
-    expect(sent.slice(1).filter((one) => one.startsWith('a1'))).toEqual([])
-    expect(sent.slice(1)).toEqual(['a2 0/1', 'a2 0/2', 'a2 0/3', 'a2 0/4'])
+    expect(told()).toBeGreaterThanOrEqual(5)
+    expect(sent).toEqual(['OLD 0/0', 'NEW 0/1', 'NEW 0/2', 'NEW 0/3', 'NEW 0/4'])
+    const closed = orders.close()
+    await clock.advance(10)
+    expect(await closed).toBe(0)
+  })
+
+  test('a producer that took the old id for the newer goes on soon after the brokers agree', async () => {
+    let isBehind = false
+    const { clock, orders, sent } = idsTold({ tells: () => (isBehind ? OLD : NEW), knowsOld: () => false })
+    const a = orders.send({ topic: 'orders', value: 'a' })
+    await clock.advance(100)
+    await a
+    isBehind = true
+    await clock.advance(1_000)
+    const b = orders.send({ topic: 'orders', value: 'b' })
+    await clock.advance(5_000)
+    expect(sent).toContain('OLD 0/1')
+    isBehind = false
+    await clock.advance(2_000)
+    expect(await b).toMatchObject({ offset: 1n })
+    expect(sent.at(-1)).toBe('NEW 0/1')
     const closed = orders.close()
     await clock.advance(10)
     expect(await closed).toBe(0)
