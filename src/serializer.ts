@@ -46,12 +46,17 @@ export function json<T = unknown>(): Serializer<T> {
   }
 }
 
-/** Bytes as they are: a Uint8Array or a Buffer. Anything else is a SerializationError. */
+const asTheyAre = (value: unknown, context: SerializerContext): Uint8Array => {
+  if (value instanceof Uint8Array) return value
+  throw refusal('bytes', value, 'a Uint8Array or Buffer', context)
+}
+
+/**
+ * Bytes as they are: a Uint8Array or a Buffer. Anything else is a SerializationError. Always the same function, so it can
+ * be recognised by identity.
+ */
 export function bytes(): Serializer<Uint8Array> {
-  return (value: unknown, context) => {
-    if (value instanceof Uint8Array) return value
-    throw refusal('bytes', value, 'a Uint8Array or Buffer', context)
-  }
+  return asTheyAre
 }
 
 /** A 32-bit signed integer in 4 bytes, big-endian, as Java's IntegerSerializer writes it. */

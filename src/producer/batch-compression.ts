@@ -4,7 +4,8 @@
  */
 import type { Logger } from '../logger.js'
 import type { Compressor } from '../records/compression.js'
-import { BATCH_HEADER_SIZE, type CompressedRecords } from '../records/record-batch.js'
+import type { CompressedRecords } from '../records/record-batch.js'
+import { BATCH_HEADER_SIZE } from '../records/record-bytes.js'
 import type { ProducerBatch } from './producer-batch.js'
 
 /** A guess may be a little low before a batch comes out too large. */

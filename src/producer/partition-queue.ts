@@ -112,9 +112,15 @@ export class PartitionQueue {
     this.#reconsider()
   }
 
+  /** No more records for this batch; it is still to be compressed, for a `send` is under way. */
+  seal(batch: QueuedBatch): void {
+    batch.isClosed = true
+    this.#reconsider()
+  }
+
   /** No more records for this batch; it is compressed now. */
   close(batch: QueuedBatch): void {
-    if (batch.isClosed) return
+    if (batch.isClosed && batch.compression !== 'todo') return
     batch.isClosed = true
     this.#compress(batch)
     this.#reconsider()

@@ -5,12 +5,12 @@
 import type { KafkaError } from '../errors.js'
 import type { DeliveryCallback, RecordMetadata, TopicPartition } from '../record.js'
 import {
-  BATCH_HEADER_SIZE,
   RecordBatchBuilder,
   type CompressedRecords,
   type ProducerState,
   type RecordCursor,
 } from '../records/record-batch.js'
+import { BATCH_HEADER_SIZE } from '../records/record-bytes.js'
 import type { Deadline } from './deadline-queue.js'
 import type { Generation } from './flush-generations.js'
 import { NO_SEQUENCE, type SequencedBatch } from './partition-sequences.js'

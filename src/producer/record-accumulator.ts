@@ -4,8 +4,8 @@
  */
 import { RecordTooLargeError } from '../errors.js'
 import type { Clock } from '../network/clock.js'
-import type { Headers, Payload } from '../record.js'
-import { singleRecordSizeBound } from '../records/record-batch.js'
+import type { DeliveryCallback, RecordMetadata } from '../record.js'
+import type { RecordDraft } from '../records/record-draft.js'
 import type { BatchCompression } from './batch-compression.js'
 import { BufferPool } from './buffer-pool.js'
 import { DeadlineQueue } from './deadline-queue.js'
@@ -21,6 +21,19 @@ const SMALLEST_RECORD = 7
 
 /** Load is measured again when the last measurement is this old, as the sticky choice moves far more often. */
 const LOAD_STATS_MAX_AGE_MS = 5
+
+/** In place of a partition: the sticky choice. */
+export const STICKY = -1
+
+/** `bufferMemory` is spent. */
+export const NO_ROOM = Symbol('no room')
+
+/** What counts of a record that had to wait before it could be appended. */
+export interface Waited {
+  readonly sentAtMs: number
+  /** The flush that waits for it, if there is one. */
+  readonly generation: Generation
+}
 
 /** The options that matter here; see config.ts. */
 export interface AccumulatorConfig {
@@ -57,6 +70,8 @@ export class RecordAccumulator {
   readonly #incomplete = new DeadlineQueue<QueuedBatch>()
   /** Since when a broker has something to send and does not take it. */
   readonly #stalledSinceMs = new Map<number, number>()
+  /** Batches that records filled, and that the codec was not asked to compress yet. */
+  #sealed: QueuedBatch[] = []
   readonly #loadMeasuredAt = new WeakMap<TopicQueues, number>()
   #roomListener: () => void = () => {}
 
@@ -115,59 +130,82 @@ export class RecordAccumulator {
   }
 
   /**
-   * Adds a record to the open batch of its partition, or to a new one; the caller then joins who waits for it to the
-   * partition's newest batch. Returns the bytes it took, or 0 when there is no room within `bufferMemory`. Throws
-   * RecordTooLargeError for a record that no request or no memory could hold. The key is the first `keySize` bytes of
-   * `key`. `sentAtMs` is when a record that had to wait was sent; null for right now.
+   * Adds a record to the open batch of its partition, or to a new one, and with it who waits for the record: `callback`,
+   * or without one the promise that is returned. It is one step, in which no code of the application runs. NO_ROOM says
+   * that `bufferMemory` has none. Throws RecordTooLargeError for a record that no request or no memory could hold.
+   * `waited` is null for a record that did not have to wait.
    */
   append(
-    queue: PartitionQueue,
-    sentAtMs: number | null,
-    timestamp: number,
-    key: Uint8Array | null,
-    keySize: number,
-    value: Payload,
-    headers: Headers | undefined,
-  ): number {
-    const { gate, turn } = this.#parts
-    const open = queue.open
-    if (open !== null) {
-      const { records } = open
-      const before = records.size
-      const limit = open.limit
-      const isAdded =
-        records.tryAppend(Math.min(limit, records.buffer.length), timestamp, key, keySize, value, headers) ||
-        (limit > records.buffer.length &&
-          this.#grow(open) &&
-          records.tryAppend(Math.min(limit, records.buffer.length), timestamp, key, keySize, value, headers))
-      if (isAdded) {
-        if (records.size > limit - SMALLEST_RECORD) queue.close(open)
-        return records.size - before
+    topic: TopicQueues,
+    partition: number,
+    record: RecordDraft,
+    callback: DeliveryCallback | null,
+    waited: Waited | null,
+  ): Promise<RecordMetadata> | undefined | typeof NO_ROOM {
+    const isSticky = partition === STICKY
+    const queue = isSticky ? this.#stickyQueue(topic) : topic.partitions[partition]!
+    let batch = queue.open
+    let before = 0
+    if (batch !== null) {
+      before = batch.records.size
+      if (!this.#tryAppend(batch, record)) {
+        this.#seal(batch)
+        batch = null
+        before = 0
       }
-      queue.close(open)
     }
-    const sizeBound = singleRecordSizeBound(keySize, value, headers)
-    this.#assertFits(queue, sizeBound)
-    const buffer = this.pool.allocate(Math.max(this.#batchLimit, sizeBound))
-    if (buffer === null) return 0
-    const batch = this.#newBatch(queue, buffer, sentAtMs)
-    batch.records.tryAppend(buffer.length, timestamp, key, keySize, value, headers)
-    this.#track(batch)
-    queue.add(batch)
-    if (batch.records.size > batch.limit - SMALLEST_RECORD) queue.close(batch)
-    gate.batchBegun(queue)
-    turn.request()
-    return batch.records.size
+    const isNew = batch === null
+    batch ??= this.#newBatch(queue, record, waited)
+    if (batch === null) return NO_ROOM
+    const promise = batch.join(callback)
+    if (isNew) this.#begin(batch)
+    if (batch.records.size > batch.limit - SMALLEST_RECORD) this.#seal(batch)
+    if (waited !== null) this.#joinGeneration(batch, waited.generation)
+    if (isSticky) topic.sticky.appended(batch.records.size - before, batch.isClosed, topic)
+    return promise
+  }
+
+  /** Codecs get the batches that records filled. They may be the application's own: never in the midst of a `send`. */
+  compressSealed(): void {
+    if (this.#sealed.length === 0) return
+    const batches = this.#sealed
+    this.#sealed = []
+    for (const batch of batches) if (batch.isQueued) batch.queue.close(batch)
+  }
+
+  #stickyQueue(topic: TopicQueues): PartitionQueue {
+    const queue = topic.partitions[topic.sticky.partition(topic)]!
+    if (queue.open !== null) return queue
+    // Between two batches: a move that was put off, so as not to leave a batch half full, can be made here.
+    this.measureLoad(topic, this.#parts.clock.now())
+    topic.sticky.appended(0, true, topic)
+    return topic.partitions[topic.sticky.partition(topic)]!
+  }
+
+  #tryAppend(batch: QueuedBatch, record: RecordDraft): boolean {
+    const { limit, records } = batch
+    if (records.tryAppend(Math.min(limit, records.buffer.length), record)) return true
+    return (
+      limit > records.buffer.length &&
+      this.#grow(batch) &&
+      records.tryAppend(Math.min(limit, records.buffer.length), record)
+    )
+  }
+
+  #seal(batch: QueuedBatch): void {
+    batch.queue.seal(batch)
+    if (this.#parts.compression === null) return
+    this.#sealed.push(batch)
+    this.#parts.turn.request()
   }
 
   /**
-   * A record that had to wait is in the partition's newest batch now, and a `flush` from before is waiting for it: so the
-   * batch belongs to that flush and does not linger.
+   * A record that had to wait is in this batch, and a `flush` from before may be waiting for it: then the batch belongs
+   * to that flush and does not linger.
    */
-  joinGeneration(queue: PartitionQueue, generation: Generation): void {
-    const batch = queue.newest
-    if (batch === null || generation === this.flushes.current) return
-    queue.endLinger(batch)
+  #joinGeneration(batch: QueuedBatch, generation: Generation): void {
+    if (generation === this.flushes.current) return
+    batch.queue.endLinger(batch)
     if (batch.generation.number <= generation.number) return
     this.flushes.enter(generation)
     this.flushes.leave(batch.generation)
@@ -290,17 +328,33 @@ export class RecordAccumulator {
     return true
   }
 
-  #newBatch(queue: PartitionQueue, buffer: Buffer, sentAtMs: number | null): QueuedBatch {
+  /** A batch of its own for a record, which is in it already; null when there is no room for it. */
+  #newBatch(queue: PartitionQueue, record: RecordDraft, waited: Waited | null): QueuedBatch | null {
     const { clock, compression, config, schedule } = this.#parts
+    const { sizeBound } = record
+    this.#assertFits(queue, sizeBound)
+    const buffer = this.pool.allocate(Math.max(this.#batchLimit, sizeBound))
+    if (buffer === null) return null
     const createdMs = clock.now()
-    return queue.newBatch(buffer, {
+    const batch = queue.newBatch(buffer, {
       generation: this.flushes.current,
       createdMs,
-      deadlineMs: (sentAtMs ?? createdMs) + config.deliveryTimeoutMs,
+      deadlineMs: (waited?.sentAtMs ?? createdMs) + config.deliveryTimeoutMs,
       limit: compression?.limitFor(queue.topic, this.#batchLimit) ?? this.#batchLimit,
       lingerUntilMs: config.lingerMs === 0 ? 0 : createdMs + config.lingerMs,
       lingerRound: schedule.present.lingerRound,
     })
+    batch.records.tryAppend(buffer.length, record)
+    return batch
+  }
+
+  /** A batch has its first record, and takes its place. */
+  #begin(batch: QueuedBatch): void {
+    const { gate, turn } = this.#parts
+    this.#track(batch)
+    batch.queue.add(batch)
+    gate.batchBegun(batch.queue)
+    turn.request()
   }
 
   #track(batch: QueuedBatch): QueuedBatch {

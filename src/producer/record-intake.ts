@@ -5,40 +5,34 @@
  * Hot path: `send`, `#accept` and `#append` allocate nothing for a record; its promise is made by its batch.
  */
 import type { ResolvedConfig } from '../config.js'
-import {
-  BufferExhaustedError,
-  IllegalStateError,
-  KafkaError,
-  SerializationError,
-  TimeoutError,
-} from '../errors.js'
+import type { KafkaError } from '../errors.js'
 import type { Clock } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
-import { keyHash, partitionForKey, type Partitioner } from '../partitioner.js'
-import { brokerError } from '../protocol/error-codes.js'
-import type { DeliveryCallback, Headers, Payload, RecordMetadata, TopicRecord } from '../record.js'
-import { payloadSize, singleRecordSizeBound, writeShortAscii } from '../records/record-batch.js'
-import type { Serializer } from '../serializer.js'
+import { partitionForKey, type Partitioner } from '../partitioner.js'
+import type { DeliveryCallback, RecordMetadata, TopicRecord } from '../record.js'
+import { payloadSize } from '../records/record-bytes.js'
+import { RecordDraft } from '../records/record-draft.js'
+import { copyHeaders, copyOf } from './copies.js'
+import { asKafkaError, IntakeErrors } from './intake-errors.js'
 import { Interception } from './interception.js'
-import type { PartitionQueue } from './partition-queue.js'
+import { BY_KEY, isByKey, PartitionChoice } from './partition-choice.js'
 import { failedMetadata, settleFailure, type CompletionObserver } from './producer-batch.js'
-import type { RecordAccumulator } from './record-accumulator.js'
+import { NO_ROOM, STICKY, type RecordAccumulator, type Waited } from './record-accumulator.js'
+import {
+  assertCallback,
+  assertPayload,
+  assertRecord,
+  assertTopicName,
+  checkedTimestamp,
+} from './record-checks.js'
 import { OwnPromise } from './record-promises.js'
 import { RecordTimestamps } from './record-timestamps.js'
-import { isPromise, pairsOf, RecordHeaders, SerializerCall } from './serializer-call.js'
+import { Serialization, type RecordSerializers, type SerializedRecord } from './serialization.js'
 import type { TopicQueues } from './topic-queues.js'
-import { WaitingRecords, type WaitingRecord, type WaitsFor } from './waiting-records.js'
+import { WaitingRecords, type WaitingRecord } from './waiting-records.js'
 
-const UNKNOWN_TOPIC_OR_PARTITION = 3
-const INVALID_TOPIC_EXCEPTION = 17
-
-/** Timestamps up to here keep their differences exact. */
-const MAX_TIMESTAMP = 2 ** 52 - 1
-
-/** How records of a producer or of a topic handle become bytes. */
-export interface RecordTypes {
-  readonly keySerializer: Serializer<unknown> | undefined
-  readonly valueSerializer: Serializer<unknown> | undefined
+/** How records of a producer or of a topic handle become bytes, and where they go. */
+export interface RecordTypes extends RecordSerializers {
   readonly partitioner: Partitioner
 }
 
@@ -55,25 +49,30 @@ export interface RecordIntakeParts {
   readonly refusal: () => KafkaError | null
 }
 
-/** Where a key that is a string becomes bytes, so that it can be hashed before its batch is known. */
-let keyScratch = Buffer.allocUnsafeSlow(1024)
-
-const hashKey = keyHash()
+/** What is known of a record when it has to wait. */
+type GivenRecord = Omit<WaitingRecord, keyof Waited | 'isGone' | 'bytes' | 'deadline'>
 
 export class RecordIntake {
   readonly waiting: WaitingRecords
   readonly #parts: RecordIntakeParts
   readonly #interception: Interception | null
   readonly #timestamps: RecordTimestamps
+  readonly #partitions: PartitionChoice
+  readonly #errors: IntakeErrors
+  /** The record that is being appended. */
+  readonly #draft = new RecordDraft()
+  /** What a record waits for metadata or room at most. */
+  readonly #maxWaitMs: number
   #lastTopic: TopicQueues | null = null
   #refused = 0
-  /** Errors of this callback of the event loop. */
-  readonly #errors = new Map<string, KafkaError>()
 
   constructor(parts: RecordIntakeParts) {
     this.#parts = parts
     this.#timestamps = new RecordTimestamps(parts.clock)
-    const { interceptors, logger } = parts.config
+    this.#partitions = new PartitionChoice((topic) => parts.cluster.requestMetadataUpdate(topic))
+    const { deliveryTimeoutMs, interceptors, logger, maxBlockMs } = parts.config
+    this.#maxWaitMs = Math.min(deliveryTimeoutMs, maxBlockMs)
+    this.#errors = new IntakeErrors({ ...parts, maxWaitMs: this.#maxWaitMs })
     this.#interception = interceptors.length === 0 ? null : new Interception(interceptors, logger)
     this.waiting = new WaitingRecords({
       clock: parts.clock,
@@ -89,7 +88,10 @@ export class RecordIntake {
     return this.#refused
   }
 
-  /** Never throws: what goes wrong is told through the promise or the callback. `refusal` is why it cannot be sent. */
+  /**
+   * Never throws: what goes wrong is told through the promise or the callback, whatever was given for that. `refusal` is
+   * why the record cannot be sent.
+   */
   send(
     topic: string,
     record: TopicRecord,
@@ -97,7 +99,7 @@ export class RecordIntake {
     callback: DeliveryCallback | undefined,
     refusal: KafkaError | null = this.#parts.refusal(),
   ): Promise<RecordMetadata> | undefined {
-    return this.#accept(topic, record, types, refusal, callback ?? null)
+    return this.#accept(topic, record, types, refusal, callback)
   }
 
   /** A topic's metadata came: what waited for it goes on, or fails where the topic cannot be used. */
@@ -143,15 +145,16 @@ export class RecordIntake {
     given: TopicRecord,
     types: RecordTypes,
     refusal: KafkaError | null,
-    givenCallback: DeliveryCallback | null,
+    givenCallback: DeliveryCallback | undefined,
   ): Promise<RecordMetadata> | undefined {
     let topicName = givenTopic
     let record = given
-    let callback = givenCallback
-    // Of a record that somebody has to answer for before a batch does.
+    let callback = typeof givenCallback === 'function' ? givenCallback : null
+    // Of a record that fails, or is looked after, before a batch has it.
     let own: OwnPromise | null = null
     try {
       if (refusal !== null) throw refusal
+      assertCallback(givenCallback)
       assertRecord(given)
       if (this.#interception !== null) {
         const changed = this.#interception.onSend(givenTopic, given)
@@ -163,44 +166,53 @@ export class RecordIntake {
       const topic = this.#lastTopic?.name === topicName ? this.#lastTopic : this.#topic(topicName)
       const timestamp =
         record.timestamp === undefined ? this.#timestamps.next() : checkedTimestamp(record.timestamp)
-      let { headers } = record
+      let headers = record.headers ?? undefined
       let key: unknown = record.key ?? null
       let value: unknown = record.value
-      const { keySerializer, valueSerializer } = types
-      if (keySerializer !== undefined || valueSerializer !== undefined) {
-        const list = new RecordHeaders(headers)
-        if (key !== null) key = serialize(keySerializer, key, topicName, true, list)
-        if (value !== null) value = serialize(valueSerializer, value, topicName, false, list)
-        headers = list.current
-        if (isPromise(key) || isPromise(value)) {
+      if (types.keySerializer !== undefined || types.valueSerializer !== undefined) {
+        const serialization = new Serialization(topicName, record, types)
+        if (serialization.isPending) {
           callback ??= (own = new OwnPromise()).callback
-          this.#awaitSerializers(topic, types, record, timestamp, list, key, value, callback)
+          this.#awaitSerializers(serialization, topic, types, record.partition, timestamp, callback)
           return own?.promise
         }
+        key = serialization.key
+        value = serialization.value
+        headers = serialization.headers
       }
       assertPayload(key, topicName, 'key')
       assertPayload(value, topicName, 'value')
-      const hasPartition = topic.partitionCount > 0 && topic.waiting === 0
-      if (hasPartition && !this.waiting.areWaitingForRoom) {
-        const { partitioner } = types
-        const { partition } = record
-        const queue = this.#append(
-          topic,
-          partitioner,
-          partition,
-          null,
-          timestamp,
-          key,
-          value,
-          headers,
-          record,
-        )
-        if (queue !== null) return queue.newest!.join(callback) ?? own?.promise
+      const { partition } = record
+      const { partitioner } = types
+      let choice: number | null = null
+      if (this.#isOpen(topic)) {
+        choice = isByKey(partition, partitioner)
+          ? BY_KEY
+          : this.#partitions.of(topic, { partition, partitioner, original: record, key, value, headers })
+        this.#draft.set(topicName, timestamp, key, value, headers)
+        // Code of the application may have run since, which may have sent: nothing overtakes what waits by now.
+        if (this.#isOpen(topic)) {
+          const promise = this.#append(topic, choice, callback, null)
+          if (promise !== NO_ROOM) return promise ?? own?.promise
+        }
       }
       callback ??= (own = new OwnPromise()).callback
-      const waitsFor = hasPartition ? 'room' : 'metadata'
-      this.#wait(waitsFor, topic, types, record, timestamp, key, value, headers, callback)
-      if (hasPartition) this.#parts.accumulator.endLinger()
+      const original = record
+      const waiting = {
+        topic,
+        partition,
+        partitioner,
+        choice,
+        timestamp,
+        callback,
+        original,
+        key,
+        value,
+        headers,
+      }
+      const waitsFor = topic.partitionCount > 0 && topic.waiting === 0 ? 'room' : 'metadata'
+      this.#wait({ ...waiting, waitsFor })
+      if (waitsFor === 'room') this.#parts.accumulator.endLinger()
     } catch (error) {
       callback ??= (own = new OwnPromise()).callback
       this.#refuse(topicName, record, error, callback)
@@ -208,149 +220,58 @@ export class RecordIntake {
     return own?.promise
   }
 
-  /**
-   * Chooses the partition and puts the record into its newest batch; null when there is no room. Throws for a record that
-   * can never be sent. `sentAtMs` is null for a record that did not have to wait.
-   */
+  /** A record of the topic need not wait, as far as can be seen before it is appended. */
+  #isOpen(topic: TopicQueues): boolean {
+    return topic.partitionCount > 0 && topic.waiting === 0 && !this.waiting.areWaitingForRoom
+  }
+
+  /** Puts the draft into a batch, together with who waits for it; NO_ROOM where that takes more memory than there is. */
   #append(
     topic: TopicQueues,
-    partitioner: Partitioner,
-    partition: number | undefined,
-    sentAtMs: number | null,
-    timestamp: number,
-    key: Payload,
-    value: Payload,
-    headers: Headers | undefined,
-    original: Pick<TopicRecord, 'key' | 'value'>,
-  ): PartitionQueue | null {
-    const { accumulator } = this.#parts
-    let keyBytes: Uint8Array | null = null
-    let keySize = -1
-    if (typeof key === 'string') {
-      keySize = writeShortAscii(keyScratch, 0, key)
-      if (keySize < 0) keySize = writeKey(key)
-      keyBytes = keyScratch
-    } else if (key !== null) {
-      keySize = key.length
-      keyBytes = key
+    choice: number,
+    callback: DeliveryCallback | null,
+    waited: Waited | null,
+  ): Promise<RecordMetadata> | undefined | typeof NO_ROOM {
+    const draft = this.#draft
+    let partition = choice
+    if (choice === BY_KEY) {
+      partition =
+        draft.keySize < 0 ? STICKY : partitionForKey(draft.key, 0, draft.keySize, topic.partitionCount)
     }
-    let chosen = -1
-    if (partition !== undefined) chosen = this.#existing(topic, partition)
-    else if (partitioner !== hashKey) chosen = this.#ask(partitioner, topic, key, value, headers, original)
-    else if (keySize >= 0) chosen = partitionForKey(keyBytes!, 0, keySize, topic.partitionCount)
-
-    const isSticky = chosen === -1
-    const queue = isSticky ? this.#stickyQueue(topic) : topic.partitions[chosen]!
-    const added = accumulator.append(queue, sentAtMs, timestamp, keyBytes, keySize, value, headers)
-    if (added === 0) return null
-    if (isSticky) topic.sticky.appended(added, queue.open === null, topic)
-    return queue
-  }
-
-  #stickyQueue(topic: TopicQueues): PartitionQueue {
-    const { accumulator, clock } = this.#parts
-    const queue = topic.partitions[topic.sticky.partition(topic)]!
-    if (queue.open !== null) return queue
-    // Between two batches: a move that was put off, so as not to leave a batch half full, can be made here.
-    accumulator.measureLoad(topic, clock.now())
-    topic.sticky.appended(0, true, topic)
-    return topic.partitions[topic.sticky.partition(topic)]!
-  }
-
-  #ask(
-    partitioner: Partitioner,
-    topic: TopicQueues,
-    key: Payload,
-    value: Payload,
-    headers: Headers | undefined,
-    original: Pick<TopicRecord, 'key' | 'value'>,
-  ): number {
-    let chosen: number
-    try {
-      chosen = partitioner(
-        {
-          topic: topic.name,
-          key: original.key ?? null,
-          value: original.value,
-          keyBytes: bytesOf(key),
-          valueBytes: bytesOf(value),
-          headers,
-        },
-        topic,
-      )
-    } catch (error) {
-      throw new KafkaError(`the partitioner threw for a record of topic ${topic.name}: ${messageOf(error)}`, {
-        code: 'PARTITIONER_FAILED',
-        cause: error,
-      })
-    }
-    return chosen === -1 ? -1 : this.#existing(topic, chosen)
-  }
-
-  #existing(topic: TopicQueues, partition: number): number {
-    const count = topic.partitionCount
-    if (Number.isInteger(partition) && partition >= 0 && partition < count) return partition
-    this.#parts.cluster.requestMetadataUpdate(topic.name) // perhaps it was added a moment ago
-    throw brokerError(UNKNOWN_TOPIC_OR_PARTITION, `partition ${partition} of topic ${topic.name}`, {
-      message: `the topic has ${count} partition(s), 0 to ${count - 1}`,
-    })
+    return this.#parts.accumulator.append(topic, partition, draft, callback, waited)
   }
 
   #topic(name: string): TopicQueues {
     const known = this.#parts.accumulator.knownTopic(name)
     if (known !== undefined) return (this.#lastTopic = known)
-    if (typeof name !== 'string' || !/^[a-zA-Z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..') {
-      throw brokerError(INVALID_TOPIC_EXCEPTION, `topic ${JSON.stringify(name)}`, {
-        message:
-          'a name has 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", and is neither "." nor ".."',
-      })
-    }
+    assertTopicName(name)
     this.#lastTopic = this.#parts.accumulator.topic(name)
     return this.#lastTopic
   }
 
   // What has to wait
 
-  /** Lines a record up; its bytes are copied, for the caller may reuse them. */
-  #wait(
-    waitsFor: WaitsFor,
-    topic: TopicQueues,
-    types: RecordTypes,
-    record: TopicRecord,
-    timestamp: number,
-    key: Payload,
-    value: Payload,
-    headers: Headers | undefined,
-    callback: DeliveryCallback,
-  ): WaitingRecord {
+  /** Lines a record up; what it holds of the caller's is copied. */
+  #wait(given: GivenRecord): WaitingRecord {
     const { accumulator, clock, cluster, config } = this.#parts
-    const bytes = waitsFor === 'serializer' ? 0 : sizeOf(key, value, headers)
-    if (!this.waiting.admits(bytes)) {
-      throw this.#shared(
-        topic,
-        'refused',
-        () =>
-          new BufferExhaustedError(
-            `records for topic ${topic.name} are sent faster than they are acknowledged: ${this.waiting.count} records ` +
-              `wait already, for more memory than bufferMemory (${config.bufferMemory} bytes) allows`,
-          ),
-      )
-    }
+    const { headers, key, original, topic, value, waitsFor } = given
+    const bytes = waitsFor === 'serializer' ? 0 : this.#sizeBound(given)
+    if (!this.waiting.admits(bytes)) throw this.#errors.overfull(topic.name, this.waiting.count)
     const now = clock.now()
     const generation = accumulator.flushes.current
+    const keyCopy = copyOf(key)
+    const valueCopy = copyOf(value)
     const waiting: WaitingRecord = {
-      topic,
-      partition: record.partition,
-      partitioner: types.partitioner,
+      ...given,
+      original: {
+        key: original.key === key ? keyCopy : copyOf(original.key),
+        value: original.value === value ? valueCopy : copyOf(original.value),
+      },
+      key: keyCopy,
+      value: valueCopy,
+      headers: copyHeaders(headers, topic.name),
       sentAtMs: now,
-      timestamp,
       generation,
-      callback,
-      original: { key: record.key, value: record.value },
-      key: copy(key),
-      value: copy(value),
-      headers: copyHeaders(headers),
-      waitsFor,
       isGone: false,
       bytes,
       deadline: null,
@@ -362,69 +283,62 @@ export class RecordIntake {
     return waiting
   }
 
-  get #maxWaitMs(): number {
-    const { deliveryTimeoutMs, maxBlockMs } = this.#parts.config
-    return Math.min(deliveryTimeoutMs, maxBlockMs)
+  #sizeBound({ headers, key, timestamp, topic, value }: GivenRecord): number {
+    this.#draft.set(topic.name, timestamp, key, value, headers)
+    return this.#draft.sizeBound
   }
 
   #awaitSerializers(
+    serialization: Serialization,
     topic: TopicQueues,
-    types: RecordTypes,
-    record: TopicRecord,
+    { partitioner }: RecordTypes,
+    partition: number | undefined,
     timestamp: number,
-    headers: RecordHeaders,
-    key: unknown,
-    value: unknown,
     callback: DeliveryCallback,
   ): void {
-    const waiting = this.#wait('serializer', topic, types, record, timestamp, null, null, undefined, callback)
-    Promise.all([key, value]).then(
-      ([keyDone, valueDone]) => {
-        if (waiting.isGone) return
-        try {
-          assertPayload(keyDone, topic.name, 'key')
-          assertPayload(valueDone, topic.name, 'value')
-          waiting.key = keyDone
-          waiting.value = valueDone
-          waiting.headers = headers.current
-          const bytes = sizeOf(keyDone, valueDone, waiting.headers)
-          this.waiting.serialized(waiting, bytes, waiting.sentAtMs + this.#maxWaitMs)
-        } catch (error) {
-          this.#drop(waiting, asKafkaError(error))
-        }
+    const settled = serialization.settled()
+    const waiting = this.#wait({
+      topic,
+      partition,
+      partitioner,
+      choice: null,
+      timestamp,
+      callback,
+      original: serialization.original,
+      key: null,
+      value: null,
+      headers: undefined,
+      waitsFor: 'serializer',
+    })
+    settled.then(
+      (serialized) => {
+        if (!waiting.isGone) this.#serialized(waiting, serialized)
       },
-      (error: unknown) => {
-        if (!waiting.isGone) this.#drop(waiting, serializerFailed(error, topic.name))
-      },
+      (error: unknown) => this.#drop(waiting, asKafkaError(error)),
     )
+  }
+
+  #serialized(waiting: WaitingRecord, { headers, key, value }: SerializedRecord): void {
+    waiting.key = key
+    waiting.value = value
+    waiting.headers = headers
+    this.waiting.serialized(waiting, this.#sizeBound(waiting), waiting.sentAtMs + this.#maxWaitMs)
   }
 
   /** Puts a record that waited into its batch, or fails it; false when there is still no room. */
   #place(record: WaitingRecord): boolean {
-    const { accumulator } = this.#parts
-    const { topic } = record
-    let queue: PartitionQueue | null
+    const { headers, key, timestamp, topic, value } = record
     try {
-      queue = this.#append(
-        topic,
-        record.partitioner,
-        record.partition,
-        record.sentAtMs,
-        record.timestamp,
-        record.key,
-        record.value,
-        record.headers,
-        record.original,
-      )
-      if (queue === null) return false
+      record.choice ??= this.#partitions.of(topic, record)
+      if (record.isGone) return true // the partitioner had it failed
+      this.#draft.set(topic.name, timestamp, key, value, headers)
+      if (this.#append(topic, record.choice, record.callback, record) === NO_ROOM) return false
     } catch (error) {
       this.#drop(record, asKafkaError(error))
       return true
     }
-    queue.newest!.join(record.callback)
     this.waiting.remove(record)
-    accumulator.joinGeneration(queue, record.generation)
-    accumulator.flushes.leave(record.generation)
+    this.#parts.accumulator.flushes.leave(record.generation)
     return true
   }
 
@@ -439,49 +353,10 @@ export class RecordIntake {
   }
 
   #expire(record: WaitingRecord): void {
-    const { accumulator, observer } = this.#parts
-    const { callback, topic, waitsFor } = record
-    const error = this.#shared(topic, waitsFor, () => this.#timeout(record))
-    settleFailure(callback, error, failedRecord(topic.name, record), observer)
-    accumulator.flushes.leave(record.generation)
-  }
-
-  /**
-   * One error for all records of a topic that fail alike in one callback of the event loop: an error costs as much as ten
-   * records, and whoever sends far too fast would spend all time on them.
-   */
-  #shared(topic: TopicQueues, why: WaitsFor | 'refused', make: () => KafkaError): KafkaError {
-    const key = `${why} ${topic.name}`
-    let error = this.#errors.get(key)
-    if (error === undefined) {
-      if (this.#errors.size === 0) process.nextTick(() => this.#errors.clear())
-      error = make()
-      this.#errors.set(key, error)
-    }
-    return error
-  }
-
-  #timeout({ topic, waitsFor }: WaitingRecord): KafkaError {
-    const { accumulator, cluster, config } = this.#parts
-    switch (waitsFor) {
-      case 'serializer':
-        return new TimeoutError(
-          `a serializer for topic ${topic.name} did not finish within ${config.deliveryTimeoutMs} ms (deliveryTimeoutMs)`,
-        )
-      case 'metadata': {
-        const cause = cluster.metadata.topicError(topic.name)
-        const said = cause?.message ?? (cluster.lastErrors() || 'no broker answered')
-        return new TimeoutError(
-          `no metadata of topic ${topic.name} within ${this.#maxWaitMs} ms (maxBlockMs): ${said}`,
-          { cause },
-        )
-      }
-      case 'room':
-        return new BufferExhaustedError(
-          `no room for a record of topic ${topic.name} within ${this.#maxWaitMs} ms (maxBlockMs): ` +
-            `${accumulator.pool.totalBytes} bytes (bufferMemory) wait for acknowledgements`,
-        )
-    }
+    const { callback, topic } = record
+    const error = this.#errors.expired(record)
+    settleFailure(callback, error, failedRecord(topic.name, record), this.#parts.observer)
+    this.#parts.accumulator.flushes.leave(record.generation)
   }
 
   /** A record that failed inside `send`: its callback must not run before `send` has returned. */
@@ -498,82 +373,6 @@ export class RecordIntake {
       settleFailure(callback, asKafkaError(error), metadata, observer)
     })
   }
-}
-
-/** A key that is long, or not ASCII. */
-function writeKey(key: string): number {
-  const size = Buffer.byteLength(key)
-  if (size > keyScratch.length) keyScratch = Buffer.allocUnsafeSlow(size * 2)
-  return keyScratch.write(key)
-}
-
-function assertRecord(given: unknown): void {
-  if (typeof given === 'object' && given !== null) return
-  throw new SerializationError(`send() takes a record such as { topic, key, value }, not ${String(given)}`)
-}
-
-function checkedTimestamp(given: number): number {
-  if (Number.isInteger(given) && given >= 0 && given <= MAX_TIMESTAMP) return given
-  throw new SerializationError(
-    `timestamp must be milliseconds since 1970, an integer from 0 to ${MAX_TIMESTAMP}, not ${String(given)}`,
-  )
-}
-
-function serialize(
-  serializer: Serializer<unknown> | undefined,
-  given: unknown,
-  topic: string,
-  isKey: boolean,
-  headers: RecordHeaders,
-): unknown {
-  if (serializer === undefined) return given
-  try {
-    return serializer(given, new SerializerCall(topic, isKey, headers))
-  } catch (error) {
-    throw serializerFailed(error, topic)
-  }
-}
-
-/** That another producer is closed or unusable, if a serializer needs one, is true of that one alone. */
-function serializerFailed(error: unknown, topic: string): KafkaError {
-  if (error instanceof KafkaError && !error.fatal && !(error instanceof IllegalStateError)) return error
-  return new SerializationError(`a serializer for topic ${topic} failed: ${messageOf(error)}`, {
-    cause: error,
-  })
-}
-
-function assertPayload(payload: unknown, topic: string, part: 'key' | 'value'): asserts payload is Payload {
-  if (typeof payload === 'string' || payload === null || payload instanceof Uint8Array) return
-  throw new SerializationError(
-    `the ${part} of a record for topic ${topic} is ${payload === undefined ? 'undefined' : `of type ${typeof payload}`}, ` +
-      `not a string, a Uint8Array or null; other values need a ${part}Serializer, such as json()`,
-  )
-}
-
-function asKafkaError(error: unknown): KafkaError {
-  if (error instanceof KafkaError) return error
-  return new SerializationError(`the record cannot be sent: ${messageOf(error)}`, { cause: error })
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
-function bytesOf(payload: Payload): Uint8Array | null {
-  return typeof payload === 'string' ? Buffer.from(payload) : payload
-}
-
-function copy(payload: Payload): Payload {
-  return payload instanceof Uint8Array ? Buffer.from(payload) : payload
-}
-
-function copyHeaders(headers: Headers | undefined): Headers | undefined {
-  if (headers === undefined) return undefined
-  return pairsOf(headers).map(([name, value]) => [name, copy(value)] as const)
-}
-
-function sizeOf(key: Payload, value: Payload, headers: Headers | undefined): number {
-  return singleRecordSizeBound(payloadSize(key), value, headers)
 }
 
 function failedRecord(topic: string, { key, value, partition, timestamp }: WaitingRecord): RecordMetadata {

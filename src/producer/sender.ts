@@ -74,6 +74,7 @@ export class Sender {
 
   #run(): void {
     const { accumulator, clock, cluster, schedule, sequences } = this.#parts
+    accumulator.compressSealed()
     const now = clock.now()
     schedule.advance(now)
     for (let late = accumulator.takeExpired(now); late !== undefined; late = accumulator.takeExpired(now)) {

@@ -1,15 +1,16 @@
 /** What a serializer is given beside the value; made only for producers and handles that have serializers. */
-import type { Headers, Payload } from '../record.js'
+import type { Headers } from '../record.js'
 import type { SerializerContext } from '../serializer.js'
-
-type Pair = readonly [string, Payload]
+import { copyHeaders, pairsOf, type HeaderPair } from './copies.js'
 
 /** A record's headers, copied into a list as soon as a serializer asks for them, since it may add to them. */
 export class RecordHeaders {
+  readonly #topic: string
   readonly #given: Headers | undefined
-  #list: Pair[] | undefined
+  #list: HeaderPair[] | undefined
 
-  constructor(given: Headers | undefined) {
+  constructor(topic: string, given: Headers | undefined) {
+    this.#topic = topic
     this.#given = given
   }
 
@@ -17,9 +18,17 @@ export class RecordHeaders {
     return this.#list ?? this.#given
   }
 
-  get list(): Pair[] {
-    this.#list ??= this.#given === undefined ? [] : pairsOf(this.#given)
+  get list(): HeaderPair[] {
+    this.#list ??= this.#given === undefined ? [] : pairsOf(this.#given, this.#topic)
     return this.#list
+  }
+
+  /** Nothing of it is the caller's any more. The list stays the one that serializers have: they may still add to it. */
+  detach(): void {
+    const copied = copyHeaders(this.current, this.#topic)
+    if (copied === undefined) return
+    this.#list ??= []
+    this.#list.splice(0, Infinity, ...copied)
   }
 }
 
@@ -34,18 +43,7 @@ export class SerializerCall implements SerializerContext {
     this.#headers = headers
   }
 
-  get headers(): Pair[] {
+  get headers(): HeaderPair[] {
     return this.#headers.list
   }
-}
-
-/** Headers as a list of pairs of its own. */
-export function pairsOf(headers: Headers): Pair[] {
-  return Array.isArray(headers)
-    ? [...(headers as readonly Pair[])]
-    : Object.entries(headers as Record<string, Payload>)
-}
-
-export function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && !(value instanceof Uint8Array)
 }

@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../network/clock.js'
 import type { Partitioner } from '../partitioner.js'
-import type { DeliveryCallback, Headers, Payload } from '../record.js'
+import type { DeliveryCallback, Headers, Payload, TopicRecord } from '../record.js'
 import { DeadlineQueue, type Deadline } from './deadline-queue.js'
 import { Fifo } from './fifo.js'
 import type { Generation } from './flush-generations.js'
@@ -19,14 +19,17 @@ export type WaitsFor = 'metadata' | 'serializer' | 'room'
 
 export interface WaitingRecord {
   readonly topic: TopicQueues
+  /** The one that the record names. */
   readonly partition: number | undefined
+  /** Where it goes, once that is chosen: a partitioner is asked once. */
+  choice: number | null
   readonly sentAtMs: number
   readonly timestamp: number
   readonly generation: Generation
   readonly callback: DeliveryCallback
   readonly partitioner: Partitioner
   /** As they were given to `send`, for a partitioner of the user's own. */
-  readonly original: { readonly key: unknown; readonly value: unknown }
+  readonly original: Pick<TopicRecord, 'key' | 'value'>
   key: Payload
   value: Payload
   headers: Headers | undefined

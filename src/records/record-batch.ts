@@ -8,16 +8,13 @@
  *
  * Hot path: no closure, BigInt, timer, Buffer.concat or spread per record in this file.
  */
-import type { Headers, Payload } from '../record.js'
 import { crc32c } from './crc32c.js'
+import { BATCH_HEADER_SIZE, copyBytes, varintSize, writePayload, writeVarint } from './record-bytes.js'
+import type { RecordDraft } from './record-draft.js'
 
-export const BATCH_HEADER_SIZE = 61
 const CRC_OFFSET = 17
 const ATTRIBUTES_OFFSET = 21
 const TRANSACTIONAL = 0x10
-
-/** Below this many bytes a loop in JavaScript beats the call into the runtime. */
-const SHORT = 48
 
 export interface ProducerState {
   readonly producerId: bigint
@@ -43,22 +40,11 @@ export class RecordBatchBuilder {
     this.buffer = buffer
   }
 
-  /**
-   * Adds a record unless it would make the batch larger than `limit` bytes; tells whether it did. The key is the
-   * first `keySize` bytes of `key`, or null with a size of -1.
-   */
-  tryAppend(
-    limit: number,
-    timestamp: number,
-    key: Uint8Array | null,
-    keySize: number,
-    value: Payload,
-    headers: Headers | undefined,
-  ): boolean {
+  /** Adds a record unless it would make the batch larger than `limit` bytes; tells whether it did. */
+  tryAppend(limit: number, record: RecordDraft): boolean {
+    const { timestamp, keySize, value, valueSize, headersSize } = record
     if (this.recordCount === 0) this.#baseTimestamp = this.#maxTimestamp = timestamp
     const timestampDelta = timestamp - this.#baseTimestamp
-    const valueSize = payloadSize(value)
-    const headersSize = headers === undefined ? 1 : encodeHeaders(headers)
     const bodySize =
       1 +
       varintSize(timestampDelta) +
@@ -77,10 +63,9 @@ export class RecordBatchBuilder {
     at = writeVarint(buffer, at, timestampDelta)
     at = writeVarint(buffer, at, this.recordCount)
     at = writeVarint(buffer, at, keySize)
-    if (keySize > 0) at = copyBytes(buffer, at, key!, keySize)
+    if (keySize > 0) at = copyBytes(buffer, at, record.key, keySize)
     at = writePayload(buffer, at, value, valueSize)
-    if (headers === undefined) buffer[at] = 0
-    else copyBytes(buffer, at, headerScratch, headersSize)
+    copyBytes(buffer, at, record.headers, headersSize)
 
     this.size = end
     this.recordCount++
@@ -215,155 +200,4 @@ export class RecordCursor {
 function writeInt64(buffer: Buffer, at: number, value: number): void {
   buffer.writeUInt32BE(Math.floor(value / 2 ** 32), at)
   buffer.writeUInt32BE(value >>> 0, at + 4)
-}
-
-/** An upper bound of what one record takes in a batch of its own, the batch's header included. */
-export function singleRecordSizeBound(keySize: number, value: Payload, headers: Headers | undefined): number {
-  const valueSize = payloadSize(value)
-  return (
-    BATCH_HEADER_SIZE +
-    5 + // length
-    1 + // attributes
-    10 + // timestamp delta
-    5 + // offset delta
-    varintSize(keySize) +
-    Math.max(keySize, 0) +
-    varintSize(valueSize) +
-    Math.max(valueSize, 0) +
-    (headers === undefined ? 1 : encodeHeaders(headers))
-  )
-}
-
-/** Bytes of a payload as it goes on the wire, -1 for null. */
-export function payloadSize(payload: Payload): number {
-  if (payload === null) return -1
-  return typeof payload === 'string' ? utf8Size(payload) : payload.length
-}
-
-function utf8Size(text: string): number {
-  const length = text.length
-  if (length > SHORT) return Buffer.byteLength(text)
-  for (let i = 0; i < length; i++) if (text.charCodeAt(i) > 0x7f) return Buffer.byteLength(text)
-  return length
-}
-
-/** Writes text as UTF-8 whose size is known; returns where it ends. */
-function writeUtf8(buffer: Buffer, at: number, text: string, size: number): number {
-  if (size > SHORT || size !== text.length) {
-    buffer.write(text, at, size, 'utf8')
-    return at + size
-  }
-  for (let i = 0; i < size; i++) buffer[at + i] = text.charCodeAt(i)
-  return at + size
-}
-
-function writePayload(buffer: Buffer, at: number, payload: Payload, size: number): number {
-  at = writeVarint(buffer, at, size)
-  if (size <= 0) return at
-  return typeof payload === 'string'
-    ? writeUtf8(buffer, at, payload, size)
-    : copyBytes(buffer, at, payload!, size)
-}
-
-function copyBytes(buffer: Buffer, at: number, bytes: Uint8Array, size: number): number {
-  if (size > SHORT) buffer.set(size === bytes.length ? bytes : bytes.subarray(0, size), at)
-  else for (let i = 0; i < size; i++) buffer[at + i] = bytes[i]!
-  return at + size
-}
-
-/**
- * Where headers become bytes before the size of their record is known: to look at their text once, and not once for
- * its size and once for its bytes, is cheaper even with the copy that this takes.
- */
-let headerScratch = Buffer.allocUnsafeSlow(1024)
-
-/** Writes headers to the beginning of `headerScratch`; returns their bytes. */
-function encodeHeaders(headers: Headers): number {
-  let at: number
-  if (Array.isArray(headers)) {
-    at = writeVarint(headerScratch, 0, headers.length)
-    for (const [name, value] of headers as readonly (readonly [string, Payload])[]) {
-      at = encodeHeader(at, name, value)
-    }
-  } else {
-    const names = Object.keys(headers)
-    at = writeVarint(headerScratch, 0, names.length)
-    for (const name of names) at = encodeHeader(at, name, (headers as Record<string, Payload>)[name]!)
-  }
-  return at
-}
-
-function encodeHeader(at: number, name: string, value: Payload): number {
-  // UTF-8 takes at most three bytes for a unit of UTF-16, and a size five.
-  const bound = at + 3 * (name.length + (value === null ? 0 : value.length)) + 10
-  if (bound > headerScratch.length) {
-    const grown = Buffer.allocUnsafeSlow(bound * 2)
-    headerScratch.copy(grown, 0, 0, at)
-    headerScratch = grown
-  }
-  const valueAt = writeText(headerScratch, at, name)
-  return typeof value === 'string'
-    ? writeText(headerScratch, valueAt, value)
-    : writePayload(headerScratch, valueAt, value, payloadSize(value))
-}
-
-/** Writes text with its size before it. */
-function writeText(buffer: Buffer, at: number, text: string): number {
-  const size = writeShortAscii(buffer, at + 1, text)
-  if (size < 0) return writePayload(buffer, at, text, Buffer.byteLength(text))
-  buffer[at] = size << 1
-  return at + 1 + size
-}
-
-/**
- * Text becomes bytes in one pass if it is short and ASCII, as keys and headers mostly are: returns their number, or -1
- * for other text, which has to be measured first.
- */
-export function writeShortAscii(buffer: Buffer, at: number, text: string): number {
-  const { length } = text
-  if (!(length <= SHORT)) return -1 // what is no string goes that way too, and fails there
-  let bits = 0
-  for (let i = 0; i < length; i++) {
-    const unit = text.charCodeAt(i)
-    buffer[at + i] = unit
-    bits |= unit
-  }
-  return bits > 0x7f ? -1 : length
-}
-
-/** Zigzag varints of up to 64 bits; those that do not fit in 31 bits take the slow way over BigInt. */
-function varintSize(value: number): number {
-  if (value !== (value | 0) || value > 0x3fffffff || value < -0x40000000) return wideVarintSize(value)
-  const zigzag = (value << 1) ^ (value >> 31)
-  return zigzag < 0x80 ? 1 : zigzag < 0x4000 ? 2 : zigzag < 0x200000 ? 3 : zigzag < 0x10000000 ? 4 : 5
-}
-
-function writeVarint(buffer: Buffer, at: number, value: number): number {
-  if (value !== (value | 0) || value > 0x3fffffff || value < -0x40000000)
-    return writeWideVarint(buffer, at, value)
-  let zigzag = (value << 1) ^ (value >> 31)
-  while (zigzag > 0x7f) {
-    buffer[at++] = (zigzag & 0x7f) | 0x80
-    zigzag >>>= 7
-  }
-  buffer[at++] = zigzag
-  return at
-}
-
-function wideVarintSize(value: number): number {
-  let size = 1
-  for (let rest = zigzag64(value); rest > 0x7fn; rest >>= 7n) size++
-  return size
-}
-
-function writeWideVarint(buffer: Buffer, at: number, value: number): number {
-  let rest = zigzag64(value)
-  for (; rest > 0x7fn; rest >>= 7n) buffer[at++] = Number(rest & 0x7fn) | 0x80
-  buffer[at++] = Number(rest)
-  return at
-}
-
-function zigzag64(value: number): bigint {
-  const wide = BigInt(value)
-  return wide < 0n ? -wide * 2n - 1n : wide * 2n
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { BatchCompression } from '../../src/producer/batch-compression.js'
 import type { Compressor } from '../../src/records/compression.js'
-import { BATCH_HEADER_SIZE } from '../../src/records/record-batch.js'
+import { BATCH_HEADER_SIZE } from '../../src/records/record-bytes.js'
 import type { QueuedBatch } from '../../src/producer/partition-queue.js'
 import { madeBatch } from './made-batch.js'
 

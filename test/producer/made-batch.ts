@@ -2,6 +2,9 @@
 import { Generation } from '../../src/producer/flush-generations.js'
 import { PartitionQueue, type QueuedBatch, type QueueParts } from '../../src/producer/partition-queue.js'
 import { ProducerBatch } from '../../src/producer/producer-batch.js'
+import { RecordDraft } from '../../src/records/record-draft.js'
+
+const draft = new RecordDraft()
 
 /** A queue that no schedule looks at. */
 export function madeQueue(partition = 0, parts: Partial<QueueParts> = {}): PartitionQueue {
@@ -27,7 +30,8 @@ export function madeBatch(ordinal: number, records = 1, queue = madeQueue()): Qu
     expectedRecords: records,
   })
   for (let i = 0; i < records; i++) {
-    batch.records.tryAppend(Infinity, 0, null, -1, '', undefined)
+    draft.set('orders', 0, null, '', undefined)
+    batch.records.tryAppend(Infinity, draft)
     batch.join(() => {})
   }
   return batch

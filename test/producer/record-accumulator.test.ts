@@ -4,8 +4,14 @@ import { RecordTooLargeError } from '../../src/errors.js'
 import { DrainSchedule } from '../../src/producer/drain-schedule.js'
 import { NextTurn } from '../../src/producer/next-turn.js'
 import type { PartitionQueue, QueuedBatch } from '../../src/producer/partition-queue.js'
-import { RecordAccumulator, type AccumulatorConfig } from '../../src/producer/record-accumulator.js'
+import {
+  NO_ROOM,
+  RecordAccumulator,
+  type AccumulatorConfig,
+  type Waited,
+} from '../../src/producer/record-accumulator.js'
 import { ZERO_UUID } from '../../src/protocol/apis.js'
+import { RecordDraft } from '../../src/records/record-draft.js'
 import { readRecordBatch } from '../../src/records/read-record-batch.js'
 
 const defaults: AccumulatorConfig = {
@@ -28,6 +34,7 @@ class Bench {
   readonly schedule: DrainSchedule
   readonly accumulator: RecordAccumulator
   readonly settled: string[] = []
+  readonly draft = new RecordDraft()
   /** Holds everything back while the test says so. */
   readonly gate = {
     hold: (): 'transaction' | null => (this.isHeld ? 'transaction' : null),
@@ -58,10 +65,12 @@ class Bench {
     return this.accumulator.topic(name).partitions
   }
 
-  append(queue: PartitionQueue, value: string, sentAtMs: number | null = null): number {
-    const added = this.accumulator.append(queue, sentAtMs, this.now, null, -1, value, undefined)
-    if (added > 0) queue.newest!.join(() => void this.settled.push(value))
-    return added
+  /** Whether there was room. */
+  append(queue: PartitionQueue, value: string, waited: Waited | null = null): boolean {
+    const topic = this.accumulator.topic(queue.topic)
+    this.draft.set(topic.name, this.now, null, value, undefined)
+    const settle = (): void => void this.settled.push(value)
+    return this.accumulator.append(topic, queue.partition, this.draft, settle, waited) !== NO_ROOM
   }
 
   /** One request to the broker, and its response, which settles nothing. */
@@ -270,7 +279,7 @@ describe('delivery timeout', () => {
     const bench = new Bench()
     const [one, two] = bench.topic('orders', 1, 1)
     bench.now = 600
-    bench.append(one!, 'waited', 100)
+    bench.append(one!, 'waited', { sentAtMs: 100, generation: bench.accumulator.flushes.current })
     bench.append(two!, 'new')
     bench.now = 1099
     expect(bench.accumulator.takeExpired(bench.now)).toBeUndefined()
@@ -334,16 +343,16 @@ describe('memory', () => {
   test('is taken batch by batch, refused when it is spent, and given back when a batch is done', () => {
     const bench = new Bench({ lingerMs: 0, bufferMemory: 400 })
     const queues = bench.topic('orders', 1, 1, 1)
-    expect(bench.append(queues[0]!, 'a')).toBeGreaterThan(0)
-    expect(bench.append(queues[1]!, 'b')).toBeGreaterThan(0)
+    expect(bench.append(queues[0]!, 'a')).toBe(true)
+    expect(bench.append(queues[1]!, 'b')).toBe(true)
     expect(bench.accumulator.pool.availableBytes).toBe(0)
-    expect(bench.append(queues[2]!, 'c')).toBe(0)
+    expect(bench.append(queues[2]!, 'c')).toBe(false)
     // There is room in a batch that is open.
-    expect(bench.append(queues[0]!, 'd')).toBeGreaterThan(0)
+    expect(bench.append(queues[0]!, 'd')).toBe(true)
     const [batch] = bench.drain(1)
     bench.accumulator.complete(batch!)
     expect(bench.rooms).toBe(1)
-    expect(bench.append(queues[2]!, 'c')).toBeGreaterThan(0)
+    expect(bench.append(queues[2]!, 'c')).toBe(true)
   })
 
   test('of a batch is kept while a socket or an answer is outstanding, whatever became of its records', () => {
@@ -387,7 +396,7 @@ describe('memory', () => {
     expect(() => bench.append(queue!, 'x'.repeat(301))).toThrow(RecordTooLargeError)
     expect(() => bench.append(queue!, 'x'.repeat(301))).toThrow(limit)
     expect(bench.accumulator.pool.availableBytes).toBe(bench.accumulator.pool.totalBytes)
-    expect(bench.append(queue!, 'a')).toBeGreaterThan(0)
+    expect(bench.append(queue!, 'a')).toBe(true)
   })
 })
 
@@ -399,8 +408,7 @@ describe('a record that waited joins the flush that waits for it', () => {
     const generation = flushes.current
     flushes.enter(generation)
     const flushed = flushes.flush()
-    bench.append(queue!, 'a', 0)
-    bench.accumulator.joinGeneration(queue!, generation)
+    bench.append(queue!, 'a', { sentAtMs: 0, generation })
     flushes.leave(generation)
     const [batch] = bench.drain(1)
     expect(valuesOf(batch!)).toEqual(['a'])
@@ -412,8 +420,7 @@ describe('a record that waited joins the flush that waits for it', () => {
   test('without a flush it lingers as any other', () => {
     const bench = new Bench()
     const [queue] = bench.topic('orders', 1)
-    bench.append(queue!, 'a', 0)
-    bench.accumulator.joinGeneration(queue!, bench.accumulator.flushes.current)
+    bench.append(queue!, 'a', { sentAtMs: 0, generation: bench.accumulator.flushes.current })
     expect(bench.drained(1)).toEqual([])
   })
 })

@@ -1,15 +1,17 @@
 import { expect, test } from 'vitest'
-import { isPromise, pairsOf, RecordHeaders, SerializerCall } from '../../src/producer/serializer-call.js'
+import { pairsOf } from '../../src/producer/copies.js'
+import { isPromise } from '../../src/producer/serialization.js'
+import { RecordHeaders, SerializerCall } from '../../src/producer/serializer-call.js'
 
 test('headers that no serializer asks for stay the object that was given', () => {
   const given = { a: '1' }
-  expect(new RecordHeaders(given).current).toBe(given)
-  expect(new RecordHeaders(undefined).current).toBeUndefined()
+  expect(new RecordHeaders('orders', given).current).toBe(given)
+  expect(new RecordHeaders('orders', undefined).current).toBeUndefined()
 })
 
 test('what serializers add comes behind the given headers, and the given object stays as it is', () => {
   const given = { a: '1', b: null }
-  const headers = new RecordHeaders(given)
+  const headers = new RecordHeaders('orders', given)
   new SerializerCall('orders', true, headers).headers.push(['schema', 'key'])
   new SerializerCall('orders', false, headers).headers.push(['schema', 'value'])
   expect(headers.current).toEqual([
@@ -23,15 +25,15 @@ test('what serializers add comes behind the given headers, and the given object 
 
 test('a list of pairs is copied before anything is added', () => {
   const given = [['a', '1']] as const
-  const headers = new RecordHeaders(given)
+  const headers = new RecordHeaders('orders', given)
   headers.list.push(['b', '2'])
   expect(given).toHaveLength(1)
   expect(headers.current).toHaveLength(2)
 })
 
 test('pairs are those of a list as well as those of an object', () => {
-  expect(pairsOf({ a: '1' })).toEqual([['a', '1']])
-  expect(pairsOf([['a', '1'], ['a', '2']])).toEqual([['a', '1'], ['a', '2']]) // prettier-ignore
+  expect(pairsOf({ a: '1' }, 'orders')).toEqual([['a', '1']])
+  expect(pairsOf([['a', '1'], ['a', '2']], 'orders')).toEqual([['a', '1'], ['a', '2']]) // prettier-ignore
 })
 
 test('promises are recognised, whoever made them; bytes, text and other objects are none', () => {

@@ -41,6 +41,7 @@ class Bench {
     const record: WaitingRecord = {
       topic,
       partition: undefined,
+      choice: null,
       sentAtMs: this.clock.now(),
       timestamp: 0,
       generation: new Generation(0),

@@ -8,12 +8,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Headers, Payload } from '../../src/record.js'
 import { readRecordBatch, type ReadRecord } from '../../src/records/read-record-batch.js'
-import {
-  payloadSize,
-  RecordBatchBuilder,
-  singleRecordSizeBound,
-  type RecordCursor,
-} from '../../src/records/record-batch.js'
+import { RecordBatchBuilder, type RecordCursor } from '../../src/records/record-batch.js'
+import { payloadSize } from '../../src/records/record-bytes.js'
+import { RecordDraft } from '../../src/records/record-draft.js'
 
 interface Given {
   readonly timestamp: number
@@ -24,15 +21,20 @@ interface Given {
 
 const idle = { producerId: -1n, producerEpoch: -1, baseSequence: -1 }
 
+/** One for all, as in the producer. */
+const draft = new RecordDraft()
+
+function drafted({ timestamp, key, value, headers }: Given): RecordDraft {
+  draft.set('orders', timestamp, key, value, headers)
+  return draft
+}
+
 function append(
   builder: RecordBatchBuilder,
   { timestamp, key, value, headers }: Given,
   limit?: number,
 ): boolean {
-  const size = payloadSize(key)
-  // A longer buffer than the key, as the one that texts are written to is.
-  const bytes = typeof key === 'string' ? Buffer.concat([Buffer.from(key), Buffer.alloc(3, 0xee)]) : key
-  return builder.tryAppend(limit ?? builder.buffer.length, timestamp, bytes, size, value, headers)
+  return builder.tryAppend(limit ?? builder.buffer.length, drafted({ timestamp, key, value, headers }))
 }
 
 /** A builder full of whatever was in its memory before, as a pooled buffer is. */
@@ -241,10 +243,10 @@ describe('a limit', () => {
     expect(read(builder).map(({ timestamp }) => timestamp)).toEqual([5])
   })
 
-  test('of singleRecordSizeBound always holds one record, with little to spare', () => {
+  test('with its sizeBound as the limit always holds one record, with little to spare', () => {
     fc.assert(
       fc.property(anyRecord, (record) => {
-        const bound = singleRecordSizeBound(payloadSize(record.key), record.value, record.headers)
+        const bound = drafted(record).sizeBound
         const { size } = built([record])
         expect(size).toBeLessThanOrEqual(bound)
         expect(bound - size).toBeLessThanOrEqual(18)

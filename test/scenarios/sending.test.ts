@@ -157,25 +157,6 @@ describe('records that cannot be sent', () => {
     ['a broken timestamp', { topic: 'orders', value: 'v', timestamp: 1.5 }, 'SERIALIZATION_FAILED', '1.5'],
     ['a negative timestamp', { topic: 'orders', value: 'v', timestamp: -1 }, 'SERIALIZATION_FAILED', '-1'],
     [
-      'a header that is a number',
-      { topic: 'orders', value: 'v', headers: { h: 1 } },
-      'SERIALIZATION_FAILED',
-      '',
-    ],
-    [
-      'a header without a value',
-      { topic: 'orders', value: 'v', headers: { h: undefined } },
-      'SERIALIZATION_FAILED',
-      '',
-    ],
-    [
-      'a header name that is no string',
-      { topic: 'orders', value: 'v', headers: [[1, 'x']] },
-      'SERIALIZATION_FAILED',
-      '',
-    ],
-    ['headers that are null', { topic: 'orders', value: 'v', headers: null }, 'SERIALIZATION_FAILED', ''],
-    [
       'a partition that is not there',
       { topic: 'orders', value: 'v', partition: 1 },
       'UNKNOWN_TOPIC_OR_PARTITION',
