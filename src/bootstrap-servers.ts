@@ -1,5 +1,5 @@
 /** The addresses to begin with, read from what a caller or a properties file says. */
-import { Problem, show, type Option } from './config-option.js'
+import { listed, Problem, show, type Option } from './config-option.js'
 
 /** One broker to begin with; the host without brackets. */
 export interface BootstrapServer {
@@ -31,26 +31,36 @@ function read(given: unknown): readonly BootstrapServer[] | Problem {
   }
   const servers: BootstrapServer[] = []
   const wrong: string[] = []
-  // Empty items are passed over, as the Java client does: a comma at the end of a list is no mistake.
-  for (const item of list.flatMap((one) => one.split(',')).map((one) => one.trim())) {
+  const items = list.flatMap((one) => one.split(',')).map((one) => one.trim())
+  // A comma in a password cuts it in two, so an @ anywhere speaks of every item.
+  const mayHoldSecret = items.some((item) => item.includes('@'))
+  for (const [index, item] of items.entries()) {
+    // Empty items are passed over, as the Java client does: a comma at the end of a list is no mistake.
     if (item === '') continue
     const server = address(item)
-    if (server === undefined) wrong.push(show(withoutCredentials(item)))
-    else servers.push(server)
+    if (server !== undefined) servers.push(server)
+    else if (!mayHoldSecret && isHarmless(item)) wrong.push(show(item))
+    else wrong.push(`item ${index + 1} (not shown, for it may hold a password)`)
   }
-  if (wrong.length > 0)
-    return new Problem(`must be ${VALID}, which ${wrong.join(', ')} ${wrong.length > 1 ? 'are' : 'is'} not`)
+  if (wrong.length > 0) {
+    return new Problem(`must be ${VALID}, which ${listed(wrong)} ${wrong.length > 1 ? 'are' : 'is'} not`)
+  }
   return servers.length > 0 ? servers : new Problem(`must name at least one broker: ${VALID}`)
 }
 
+/** More than a name of DNS, brackets and a port have. */
+const LONGEST_ITEM = 300
+
 function address(item: string): BootstrapServer | undefined {
-  const match = HOST_PORT.exec(item)
+  const match = item.length <= LONGEST_ITEM ? HOST_PORT.exec(item) : null
   if (match === null) return undefined
   const port = Number(match[3])
   return port >= 1 && port <= 65_535 ? { host: (match[1] ?? match[2])!, port } : undefined
 }
 
-/** A URL in place of an address may hold a password. */
-function withoutCredentials(item: string): string {
-  return item.replace(/^(.*\/\/)?[^/]*@/, '$1***@')
+/** A host or an IPv6 address, perhaps with a scheme before it, and behind it digits only: nothing else is shown. */
+const HARMLESS = /^(?:[a-z_]{1,20}:\/\/)?(?:[\w. -]*|[0-9a-f:.[\]]*)(?::\d*)?$/i
+
+function isHarmless(item: string): boolean {
+  return item.length <= LONGEST_ITEM && HARMLESS.test(item)
 }

@@ -62,8 +62,12 @@ function integer(kafkaName: string | undefined, bounds: Bounds & { readonly max:
   }
 }
 
+/** No long has more; leading zeros are a slip. */
+const MAX_DIGITS = 20
+
 /** Java's largest long, the usual way to say "for ever", is the largest exact number here. */
 function fromDigits(text: string, max: number): number | string {
+  if (text.length > MAX_DIGITS) return text
   const number = Number(text)
   if (Number.isSafeInteger(number)) return number
   return max === Number.MAX_SAFE_INTEGER && BigInt.asIntN(64, BigInt(text)) === BigInt(text) && number > 0
@@ -142,9 +146,9 @@ const LONGEST = 60
 export function show(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return shorten(JSON.stringify(value))
+      return showText(value)
     case 'bigint':
-      return shorten(`${value}n`)
+      return value === BigInt.asIntN(64, value) ? `${value}n` : 'a bigint of more than 64 bits'
     case 'number':
     case 'boolean':
     case 'undefined':
@@ -159,8 +163,19 @@ export function show(value: unknown): string {
   }
 }
 
-function shorten(written: string): string {
-  return written.length <= LONGEST
+/** Cut before it is written out: what is long may be very long. */
+function showText(text: string): string {
+  const written = JSON.stringify(text.slice(0, LONGEST))
+  return text.length <= LONGEST && written.length <= LONGEST
     ? written
-    : `${written.slice(0, LONGEST)}... (${written.length} characters)`
+    : `${written.slice(0, LONGEST)}... (${text.length} characters)`
+}
+
+const LONGEST_LIST = 10
+
+/** Several findings in one message: the first of them, and how many more there are. */
+export function listed(items: readonly string[], separator = ', '): string {
+  const rest = items.length - LONGEST_LIST
+  const first = items.slice(0, LONGEST_LIST).join(separator)
+  return rest > 0 ? `${first}${separator}and ${rest} more` : first
 }

@@ -9,7 +9,7 @@ import { sticky, type Partitioner } from './partitioner.js'
 import { producerOptions } from './producer-options.js'
 import type { Payload } from './record.js'
 import type { Serializer } from './serializer.js'
-import { unknownOption } from './unknown-option.js'
+import { unknownNames, unknownOption } from './unknown-option.js'
 import { guardedLogger } from './user-code.js'
 
 type Table = typeof producerOptions
@@ -215,14 +215,17 @@ let generatedClientIds = 0
 export function resolveConfig<K = Payload, V = Payload>(config: ProducerConfig<K, V>): ResolvedConfig {
   const whole: unknown = config
   if (typeof whole !== 'object' || whole === null || Array.isArray(whole)) {
-    throw new ConfigError([`the config must be an object with at least bootstrapServers, not ${show(whole)}`])
+    throw new ConfigError([
+      `the config must be an object with at least bootstrapServers, not ${typeof whole === 'string' ? 'a string' : show(whole)}`,
+    ])
   }
   // A Map, so that no name of Object.prototype is ever taken for an option.
   const given = new Map<string, unknown>(Object.entries(whole).filter(([, setting]) => setting !== undefined))
   const findings: Findings = { problems: [], warnings: [], infos: [] }
   const { problems } = findings
-  for (const name of given.keys()) {
-    if (!Object.hasOwn(producerOptions, name)) problems.push(unknownOption(name, producerOptions))
+  const unknown = [...given.keys()].filter((name) => !Object.hasOwn(producerOptions, name))
+  for (const problem of unknownNames(unknown, (name) => unknownOption(name, producerOptions))) {
+    problems.push(problem)
   }
   const kept = new Map<string, unknown>()
   const invalid = new Set<string>()

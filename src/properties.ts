@@ -9,11 +9,24 @@ import { ConfigError } from './errors.js'
 export function readProperties(source: string): Map<string, string> {
   const settings = new Map<string, string>()
   for (const line of logicalLines(source)) {
-    // The name ends at the first separator without a backslash before it; one = or : may follow blanks.
-    const [, name, value] = /^((?:[^\\=: \t\f]|\\[^])*)[ \t\f]*(?:[=:][ \t\f]*)?([^]*)$/.exec(line)!
-    settings.set(unescape(name!), unescape(value!))
+    const end = endOfName(line)
+    const [separator = ''] = SEPARATOR.exec(line.slice(end)) ?? []
+    settings.set(unescape(line.slice(0, end)), unescape(line.slice(end + separator.length)))
   }
   return settings
+}
+
+/** Blanks, and one = or : among them. */
+const SEPARATOR = /^[ \t\f]*(?:[=:][ \t\f]*)?/
+
+/** The name ends at the first separator without a backslash before it. */
+function endOfName(line: string): number {
+  for (let at = 0; at < line.length; at++) {
+    const character = line[at]!
+    if (character === '\\') at++
+    else if ('=: \t\f'.includes(character)) return at
+  }
+  return line.length
 }
 
 /** Without comments and blank lines; a backslash at the end joins a line with the next one. */
@@ -22,14 +35,20 @@ function* logicalLines(source: string): Generator<string> {
   for (const natural of source.split(/\r\n|\r|\n/)) {
     const line = natural.replace(/^[ \t\f]+/, '')
     if (joined === undefined && (line === '' || line.startsWith('#') || line.startsWith('!'))) continue
-    // A backslash continues the line unless it is itself escaped.
-    const continues = /(?:^|[^\\])(?:\\\\)*\\$/.test(line)
+    const continues = isContinued(line)
     joined = (joined ?? '') + (continues ? line.slice(0, -1) : line)
     if (continues) continue
     yield joined
     joined = undefined
   }
   if (joined !== undefined && joined !== '') yield joined
+}
+
+/** A backslash at the end continues the line unless it is itself escaped. */
+function isContinued(line: string): boolean {
+  let backslashes = 0
+  while (line.at(-1 - backslashes) === '\\') backslashes++
+  return backslashes % 2 === 1
 }
 
 const escapes = new Map([

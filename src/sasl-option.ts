@@ -2,7 +2,7 @@
  * The option `sasl`: which mechanism, and the credentials for it. What is kept is a function that returns it, so that
  * no secret stands in a resolved config, and no problem ever shows what was given.
  */
-import { Problem, type Option } from './config-option.js'
+import { Problem, show, type Option } from './config-option.js'
 
 /** A secret, or a function that is asked for it at every authentication, so that a new one is used without a restart. */
 export type Secret = string | (() => string | Promise<string>)
@@ -136,5 +136,5 @@ function saslProblem(given: unknown): string | undefined {
   }
   // The name may be a slip with a secret behind it; the value is never shown.
   const unknown = Object.keys(options).find((name) => !known.has(name))
-  return unknown === undefined ? undefined : `has ${unknown}, which means nothing to ${mechanism}`
+  return unknown === undefined ? undefined : `has ${show(unknown)}, which means nothing to ${mechanism}`
 }

@@ -4,7 +4,9 @@
  */
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
+import { show } from './config-option.js'
 import type { SaslOptions } from './sasl-option.js'
+import { unknownNames } from './unknown-option.js'
 
 type Settings = ReadonlyMap<string, string>
 
@@ -37,10 +39,11 @@ const readSsl = new Set([
 /** TLS options from `ssl.*`; adds to `problems`. */
 export function sslFromProperties(settings: Settings, problems: string[]): () => ConnectionOptions {
   const text = (name: string): string => settings.get(name)?.trim() ?? ''
-  for (const name of settings.keys()) {
-    if (name.startsWith('ssl.') && !readSsl.has(name) && !ignoredSsl.has(name)) {
-      problems.push(`"${name}" is no producer setting`)
-    }
+  const unknown = [...settings.keys()].filter(
+    (name) => name.startsWith('ssl.') && !readSsl.has(name) && !ignoredSsl.has(name),
+  )
+  for (const problem of unknownNames(unknown, (name) => `${show(name)} is no producer setting`)) {
+    problems.push(problem)
   }
   for (const name of ['ssl.cipher.suites', 'ssl.engine.factory.class']) {
     if (text(name) !== '') problems.push(`${name} has no counterpart in a file; give ssl in code`)
@@ -167,7 +170,11 @@ export function saslFromProperties(settings: Settings, problems: string[]): Sasl
 
 const OPTION = /\s+([\w.]+)\s*=\s*(?:"((?:[^"\\]|\\[^])*)"|'((?:[^'\\]|\\[^])*)'|([^\s;"']+))/y
 
+/** More than any name and password; expressions that go through it keep what they have seen on a stack. */
+const LONGEST_JAAS = 65_536
+
 function parseJaas(source: string): { module: string; options: Map<string, string> } | undefined {
+  if (source.length > LONGEST_JAAS) return undefined
   const [head, module] = /^\s*([\w.$]+)\s+(?:required|requisite|sufficient|optional)/i.exec(source) ?? []
   if (head === undefined || module === undefined) return undefined
   const options = new Map<string, string>()

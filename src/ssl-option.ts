@@ -3,7 +3,7 @@
  * no key and no passphrase stands in a resolved config.
  */
 import type { ConnectionOptions } from 'node:tls'
-import { mustBe, Problem, type Option } from './config-option.js'
+import { Problem, show, type Option } from './config-option.js'
 
 /** Asked at every connection: renewed certificates are used without a restart. */
 export type SslFunction = () => ConnectionOptions | Promise<ConnectionOptions>
@@ -31,7 +31,10 @@ export function ssl(kafkaName: string): Option<ConnectionOptions | SslFunction, 
 
 /** What is wrong with TLS options, in words that follow `ssl`; never shows what was given. */
 export function sslProblem(given: unknown): string | undefined {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) return mustBe(VALID, given).text
+  // A string may be a key in PEM.
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    return `must be ${VALID}, not ${typeof given === 'string' ? 'a string' : show(given)}`
+  }
   const options = given as Readonly<Record<string, unknown>>
   const ours = OURS.filter((name) => options[name] !== undefined)
   if (ours.length > 0) return `must not have ${ours.join(', ')}: each connection has its own`

@@ -23,11 +23,25 @@ export function unknownOption(
   const same =
     Object.keys(options).find((option) => options[option]!.kafkaName === name) ?? elsewhere.get(name)
   if (same !== undefined) return `${show(name)} is written ${same} here`
-  const near = nearest(
-    name.replaceAll(/[._-]+(\w)/g, (_, letter: string) => letter.toUpperCase()),
-    Object.keys(options),
-  )
+  const near = name.length <= LONGEST_NAME ? nearest(camelCase(name), Object.keys(options)) : undefined
   return `${show(name)} is no option${near === undefined ? '' : `; did you mean ${near}?`}`
+}
+
+/** No option has as long a name, and no slip of the hand makes one of it. */
+const LONGEST_NAME = 100
+
+function camelCase(name: string): string {
+  return name.replaceAll(/[._-]+(\w)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/** So many are worth a search for what was meant; more are no slips, but another kind of object. */
+const MANY = 20
+
+/** A problem for each unknown name, and one for all where they are many. */
+export function unknownNames(names: readonly string[], problemOf: (name: string) => string): string[] {
+  const problems = names.slice(0, MANY).map(problemOf)
+  if (names.length > MANY) problems.push(`${names.length - MANY} more names are unknown`)
+  return problems
 }
 
 /** The candidate with the fewest edits between, when these are few enough for a slip of the hand. */

@@ -236,3 +236,19 @@ test('a file without bootstrap.servers is refused', () => {
     /^bootstrap.servers must be .* which "nowhere"/,
   )
 })
+
+test.each([
+  ['backslashes', `a=${'\\'.repeat(1_000_000)}x`, ['a']],
+  ['blanks', `a${' '.repeat(1_000_000)}b=c`, ['a']],
+  ['escapes in a name', String.raw`\=`.repeat(200_000), ['='.repeat(200_000)]],
+  ['continued lines', 'a\\\n'.repeat(200_000), ['a'.repeat(200_000)]],
+])('a file with a million %s is read in one pass', (_, source, names) => {
+  expect([...readProperties(source).keys()]).toEqual(names)
+})
+
+test('a sasl.jaas.config of absurd size is none', () => {
+  const jaas = `org.apache.kafka.common.security.plain.PlainLoginModule required username="${'x'.repeat(1_000_000)}`
+  expect(problemsOf(`security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nsasl.jaas.config=${jaas}`)).toEqual([
+    expect.stringMatching(/^sasl.jaas.config must be one login module/),
+  ])
+})

@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { resolveConfig, type ProducerConfig } from '../src/config.js'
 import type { Logger } from '../src/logger.js'
 import { ConfigError } from '../src/errors.js'
@@ -229,7 +229,61 @@ test('every wrong bootstrap server is named, and a password in one is not shown'
   const [problem] = problemsOf({
     bootstrapServers: 'one,kafka://user:hunter2@two:9092,user:hunter2@three:9092',
   })
-  expect(problem).toMatch(/which "one", "kafka:\/\/\*\*\*@two:9092", "\*\*\*@three:9092" are not$/)
+  expect(problem).toMatch(
+    /which item 1 \(not shown.*\), item 2 \(not shown.*\), item 3 \(not shown.*\) are not$/,
+  )
+})
+
+test.each([
+  'user:SEC/RET@h:9092',
+  'user:SECRET,x@h:9092',
+  'h:9092,kafka://user:SEC,RET@h:9092',
+  'h:9092?password=SECRET',
+  'h:9092/SECRET',
+  'user:SECRET',
+  'password=SECRET',
+  'SASL_SSL://h:9092;SECRET',
+])('a bootstrap server such as %s is refused by its place in the list', (given) => {
+  const [problem] = problemsOf({ bootstrapServers: given })
+  expect(problem).toMatch(/item \d \(not shown, for it may hold a password\)/)
+  expect(problem).not.toMatch(/SEC|RET|user/)
+})
+
+test('a config that is a string is not shown', () => {
+  expect(problemsOf('user:SECRET@h:9092')).toEqual([
+    'the config must be an object with at least bootstrapServers, not a string',
+  ])
+})
+
+describe('settings of absurd size are refused in one pass', () => {
+  const long = 1_000_000
+
+  test.each([
+    ['brackets and colons', `[${':'.repeat(long)}`],
+    ['slashes', `${'/'.repeat(long)}@`],
+    ['many wrong ones', 'a,'.repeat(long)],
+  ])('bootstrapServers: %s', (_, given) => {
+    const [problem] = problemsOf({ bootstrapServers: given })
+    expect(problem!.length).toBeLessThan(1000)
+  })
+
+  test('an unknown name', () => {
+    const [problem] = problemsOf({ bootstrapServers, ['.'.repeat(long)]: 1 })
+    expect(problem).toMatch(/^"\.{59}\.\.\. \(1000000 characters\) is no option$/)
+  })
+
+  test('many unknown names', () => {
+    const names = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`lingerMss${i}`, 1]))
+    const problems = problemsOf({ bootstrapServers, ...names })
+    expect(problems).toHaveLength(21)
+    expect(problems.at(-1)).toBe('99980 more names are unknown')
+  })
+
+  test('a bigint', () => {
+    expect(problemsOf({ bootstrapServers, lingerMs: 1n << 10_000_000n })).toEqual([
+      'lingerMs must be an integer from 0 to 9007199254740991, not a bigint of more than 64 bits',
+    ])
+  })
 })
 
 test.each([[''], [[]], [','], [['']]])('bootstrapServers %j name no broker', (given) => {
@@ -255,7 +309,7 @@ test('without a clientId one is generated and counted; a refused config uses up 
 test('a clientId that no request can carry is refused, and not repeated in full', () => {
   const [problem] = problemsOf({ bootstrapServers, clientId: 'x'.repeat(32_768) })
   expect(problem).toMatch(
-    /^clientId must be a string of at most 32767 bytes, not "x{59}\.\.\. \(32770 characters\)$/,
+    /^clientId must be a string of at most 32767 bytes, not "x{59}\.\.\. \(32768 characters\)$/,
   )
 })
 

@@ -68,6 +68,7 @@ describe('securityProtocol', () => {
 
 test.each([
   [{ ssl: true }, /^ssl must be an object of tls\.ConnectionOptions/],
+  [{ ssl: `-----BEGIN PRIVATE KEY-----\n${SECRET}` }, /^ssl must be .*, not a string$/],
   [{ ssl: { host: 'x' } }, /^ssl must not have host/],
   [{ ssl: { minVersion: 'TLSv1.1' } }, /^ssl has a minVersion other than/],
   [{ ssl: { secureProtocol: 'TLSv1_method' } }, /^ssl must not have secureProtocol/],
@@ -78,7 +79,7 @@ test.each([
     /^sasl needs password for PLAIN: a string that is not empty/,
   ],
   [{ sasl: { mechanism: 'PLAIN', username: '', password: SECRET } }, /^sasl needs username/],
-  [{ sasl: { ...sasl, token: SECRET } }, /^sasl has token, which means nothing to SCRAM-SHA-256/],
+  [{ sasl: { ...sasl, token: SECRET } }, /^sasl has "token", which means nothing to SCRAM-SHA-256/],
   [{ sasl: { mechanism: 'OAUTHBEARER', token: SECRET } }, /^sasl needs token for OAUTHBEARER: a function/],
   [{ sasl: { mechanism: 'GSSAPI', authenticate: 1 } }, /^sasl needs authenticate to be a function/],
   [{ sasl: { mechanism: 'AWS_MSK_IAM' } }, /^sasl needs region for AWS_MSK_IAM: a string/],

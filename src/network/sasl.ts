@@ -77,7 +77,9 @@ class Login {
         { authBytes: message },
         { authenticates: true },
       )
-      if (answer.errorCode !== 0) throw this.#refusal(answer.errorCode, answer.errorMessage)
+      const { errorCode, errorMessage: said } = answer
+      if (errorCode !== 0)
+        throw this.#refusal(errorCode, said !== null && repeats(said, message) ? null : said)
       this.sessionMs = Number(answer.sessionLifetimeMs)
       return answer.authBytes
     } catch (error) {
@@ -124,6 +126,15 @@ export async function expectNoSasl(connection: Connection): Promise<number> {
     `${connection.peer} expects SASL on this listener: set sasl (the broker has ${listOf(mechanisms)})`,
     { code: 'ILLEGAL_SASL_STATE' },
   )
+}
+
+/** Whether a broker says again what it was sent, which may be a password: as it is, or as base64 or hex. */
+function repeats(said: string, message: Uint8Array): boolean {
+  const sent = Buffer.from(message)
+  // The separators of PLAIN and OAUTHBEARER.
+  const parts = sent.toString().replaceAll('\u0001', '\0').split('\0')
+  const written = [...parts, sent.toString('base64'), sent.toString('hex')]
+  return written.some((part) => part !== '' && said.includes(part))
 }
 
 /** A broker may say anything. */

@@ -99,7 +99,7 @@ describe('oidcClientCredentials', () => {
     const error = await refusal(token())
     expect(error).toBeInstanceOf(ConnectionError)
     expect(error).toMatchObject({ retriable: true })
-    expect(error.message).toMatch(/127\.0\.0\.1:\d+ answered 503/)
+    expect(error.message).toMatch(/127\.0\.0\.1:\d+\/token answered 503/)
   })
 
   test('the life of a token stands in it when the provider does not say', async () => {
@@ -151,5 +151,32 @@ describe('oidcClientCredentials', () => {
       expect(() => provider({ tokenEndpoint })).toThrow(ConfigError)
       expect(() => provider({ tokenEndpoint })).toThrow(/tokenEndpoint .*must be an https URL/)
     }
+  })
+
+  test('credentials in the endpoint are refused, and shown nowhere', () => {
+    for (const tokenEndpoint of [
+      'https://user:SECRET@idp.example/token',
+      'http://user:SECRET@idp.example/token?SECRET',
+      'SECRET',
+    ]) {
+      expect(() => provider({ tokenEndpoint })).toThrow(ConfigError)
+      expect(() => provider({ tokenEndpoint })).not.toThrow(/SECRET/)
+    }
+    expect(() => provider({ tokenEndpoint: 'https://user:SECRET@idp.example/token' })).toThrow(
+      /must have no user name and no password/,
+    )
+  })
+
+  test('a query of the endpoint is sent, and never shown', async () => {
+    const asked: string[] = []
+    const fails = (url: unknown): Promise<Response> => {
+      asked.push(String(url))
+      return Promise.reject(new Error(`request to ${String(url)} failed`))
+    }
+    const endpoint = { tokenEndpoint: 'https://idp.example/token?key=HIDDEN', fetch: fails as typeof fetch }
+    const error = await refusal(provider(endpoint)())
+    expect(asked).toEqual(['https://idp.example/token?key=HIDDEN'])
+    expect(error.message).toContain('https://idp.example/token')
+    expect(inspect(error)).not.toContain('HIDDEN')
   })
 })

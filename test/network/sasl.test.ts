@@ -114,6 +114,18 @@ describe('PLAIN', () => {
     expect(error.message).toContain('Invalid username or password')
   })
 
+  test.each([
+    ['as it is', SECRET],
+    ['in the message as it was sent', `\0alice\0${SECRET}`],
+    ['in base64', Buffer.from(`\0alice\0${SECRET}`).toString('base64')],
+    ['in hex', Buffer.from(`\0alice\0${SECRET}`).toString('hex')],
+  ])('a broker that says the password again, %s, is not repeated', async (_, echo) => {
+    answers(() => ({ errorCode: 58, errorMessage: `cannot log in with ${echo}` }))
+    const error = await refusal(connect(sasl).open())
+    expect(error.message).not.toContain('cannot log in with')
+    expect(error.message).toMatch(/SASL_AUTHENTICATION_FAILED \(58\): \w+/)
+  })
+
   test('a mechanism that is not enabled comes with those that are, and no credentials are sent', async () => {
     broker.script = ({ api }) =>
       api.key === SaslHandshake.key ? { errorCode: 33, mechanisms: ['SCRAM-SHA-512', 'GSSAPI'] } : undefined

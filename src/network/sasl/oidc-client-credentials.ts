@@ -43,14 +43,7 @@ interface Cached {
  * endpoint that is no https URL.
  */
 export function oidcClientCredentials(options: OidcClientCredentialsOptions): OAuthTokenFunction {
-  const endpoint = URL.canParse(options.tokenEndpoint) ? new URL(options.tokenEndpoint) : undefined
-  const isSafe = endpoint?.protocol === 'https:' || LOOPBACK.has(endpoint?.hostname ?? '')
-  if (endpoint === undefined || !isSafe) {
-    const given = endpoint?.origin ?? options.tokenEndpoint
-    throw new ConfigError([
-      `tokenEndpoint of oidcClientCredentials is ${given}, and must be an https URL, for a secret goes there`,
-    ])
-  }
+  const endpoint = endpointOf(options.tokenEndpoint)
   let cached: Cached | undefined
   let fetching: Promise<Cached> | undefined
 
@@ -64,6 +57,23 @@ export function oidcClientCredentials(options: OidcClientCredentialsOptions): OA
     return cached.token
   }
   return () => (cached !== undefined && Date.now() < cached.refreshAt ? cached.token : refreshed())
+}
+
+/** What is wrong is told without the text itself: credentials may stand in it, and in a query too. */
+function endpointOf(given: unknown): URL {
+  const endpoint = typeof given === 'string' && URL.canParse(given) ? new URL(given) : undefined
+  if (endpoint === undefined) throw endpointError('must be an https URL, and is no URL')
+  if (endpoint.protocol !== 'https:' && !LOOPBACK.has(endpoint.hostname)) {
+    throw endpointError(`must be an https URL, not ${endpoint.protocol}, for a secret goes there`)
+  }
+  if (endpoint.username !== '' || endpoint.password !== '') {
+    throw endpointError('must have no user name and no password in it; give clientId and clientSecret')
+  }
+  return endpoint
+}
+
+function endpointError(problem: string): ConfigError {
+  return new ConfigError([`tokenEndpoint of oidcClientCredentials ${problem}`])
 }
 
 async function fetchToken(endpoint: URL, options: OidcClientCredentialsOptions): Promise<Cached> {
@@ -88,12 +98,14 @@ async function fetchToken(endpoint: URL, options: OidcClientCredentialsOptions):
   const answer = parsed(text)
   if (status !== 200) {
     const reason = word(answer['error'])
-    const what = `the token endpoint at ${endpoint.host} answered ${status}${reason === '' ? '' : ` (${reason})`}`
+    const what = `the token endpoint at ${placeOf(endpoint)} answered ${status}${reason === '' ? '' : ` (${reason})`}`
     throw status >= 500 || status === 429 ? new ConnectionError(what) : new AuthenticationError(what)
   }
   const value = answer['access_token']
   if (typeof value !== 'string') {
-    throw new AuthenticationError(`the token endpoint at ${endpoint.host} answered without an access_token`)
+    throw new AuthenticationError(
+      `the token endpoint at ${placeOf(endpoint)} answered without an access_token`,
+    )
   }
   const lifeMs = lifeOf(value, answer['expires_in'])
   const bufferMs = lifeMs > 2 * REFRESH_BEFORE_MS ? REFRESH_BEFORE_MS : 0
@@ -124,10 +136,19 @@ async function ask(
     const { name, message, cause } = error as Error
     const why = name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : message
     const more = cause instanceof Error ? ` (${cause.message})` : ''
-    throw new ConnectionError(`the token endpoint at ${endpoint.host} cannot be reached: ${why}${more}`, {
-      cause: error instanceof KafkaError ? undefined : error,
-    })
+    // A fetch of the user's may name the whole URL.
+    const said = `${why}${more}`.slice(0, 500)
+    const isTelling = endpoint.search !== '' && said.includes(endpoint.search)
+    throw new ConnectionError(
+      `the token endpoint at ${placeOf(endpoint)} cannot be reached: ${isTelling ? name : said}`,
+      { cause: isTelling || error instanceof KafkaError ? undefined : error },
+    )
   }
+}
+
+/** Without the query, which may be a secret. */
+function placeOf({ origin, pathname }: URL): string {
+  return `${origin}${pathname}`
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> {
