@@ -95,9 +95,9 @@ export class PartitionQueue {
   }
 
   /** A batch to come behind all others, once it holds a record and is added. */
-  newBatch(buffer: Buffer, start: Omit<BatchStart, 'ordinal' | 'span' | 'expectedRecords'>): QueuedBatch {
-    const place = { ordinal: this.#nextOrdinal++, span: 1, expectedRecords: this.#usualCount }
-    return new ProducerBatch<PartitionQueue>(this, buffer, { ...start, ...place })
+  newBatch(buffer: Buffer, start: BatchStart): QueuedBatch {
+    const order = { ordinal: this.#nextOrdinal++, span: 1 }
+    return new ProducerBatch<PartitionQueue>(this, buffer, start, order, this.#usualCount)
   }
 
   add(batch: QueuedBatch): void {

@@ -34,10 +34,12 @@ export interface BatchStart {
   readonly limit: number
   readonly lingerUntilMs: number
   readonly lingerRound: number
+}
+
+/** The place of a batch in the order of its partition's records; see `ordinal`. */
+export interface BatchOrder {
   readonly ordinal: number
   readonly span: number
-  /** As many records it will probably hold. */
-  readonly expectedRecords: number
 }
 
 export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implements SequencedBatch {
@@ -98,9 +100,9 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implem
   #waiters: Waiter[] = []
   #promises: RecordPromises | null = null
 
-  constructor(queue: Queue, buffer: Buffer, start: BatchStart) {
+  constructor(queue: Queue, buffer: Buffer, start: BatchStart, order: BatchOrder, expectedRecords: number) {
     this.queue = queue
-    this.#waiters.length = start.expectedRecords
+    this.#waiters.length = expectedRecords
     this.records = new RecordBatchBuilder(buffer)
     this.generation = start.generation
     this.createdMs = start.createdMs
@@ -108,8 +110,8 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implem
     this.limit = start.limit
     this.lingerUntilMs = start.lingerUntilMs
     this.lingerRound = start.lingerRound
-    this.ordinal = start.ordinal
-    this.span = start.span
+    this.ordinal = order.ordinal
+    this.span = order.span
   }
 
   get recordCount(): number {
@@ -231,18 +233,11 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implem
 
   /** An empty batch for one half of these records, as if it was never sent (KIP-126). */
   half(which: 0 | 1, buffer: Buffer): ProducerBatch<Queue> {
-    const { recordCount, span } = this
-    const half = new ProducerBatch(this.queue, buffer, {
-      generation: this.generation,
-      createdMs: this.createdMs,
-      deadlineMs: this.deadlineMs,
-      limit: 0,
-      lingerUntilMs: 0,
-      lingerRound: this.lingerRound,
-      ordinal: this.ordinal + (which * span) / 2,
-      span: span / 2,
-      expectedRecords: recordCount >>> 1,
-    })
+    const { createdMs, deadlineMs, generation, lingerRound, ordinal, recordCount } = this
+    const span = this.span / 2
+    const start = { generation, createdMs, deadlineMs, limit: 0, lingerUntilMs: 0, lingerRound }
+    const order = { ordinal: ordinal + which * span, span }
+    const half = new ProducerBatch(this.queue, buffer, start, order, recordCount >>> 1)
     half.maybeWritten = this.maybeWritten
     return half
   }

@@ -18,17 +18,21 @@ export function madeQueue(partition = 0, parts: Partial<QueueParts> = {}): Parti
 
 /** A batch of `records` records, each an empty value. */
 export function madeBatch(ordinal: number, records = 1, queue = madeQueue()): QueuedBatch {
-  const batch = new ProducerBatch(queue, Buffer.alloc(100 + records * 10), {
+  const start = {
     generation: new Generation(0),
     createdMs: 0,
     deadlineMs: 1000,
     limit: Infinity,
     lingerUntilMs: 0,
     lingerRound: 0,
-    ordinal,
-    span: 1,
-    expectedRecords: records,
-  })
+  }
+  const batch = new ProducerBatch(
+    queue,
+    Buffer.alloc(100 + records * 10),
+    start,
+    { ordinal, span: 1 },
+    records,
+  )
   for (let i = 0; i < records; i++) {
     draft.set('orders', 0, null, '', undefined)
     batch.records.tryAppend(Infinity, draft)
