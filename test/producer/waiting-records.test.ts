@@ -108,6 +108,18 @@ describe('order', () => {
     expect(bench.waiting.areWaitingForRoom).toBe(false)
   })
 
+  test('what has its metadata does not overtake those that wait for room already, though there is some', () => {
+    const bench = new Bench()
+    const [orders, clicks] = [bench.topic('orders'), bench.topic('clicks', 1)]
+    bench.add(orders, 'a', 'metadata')
+    bench.add(clicks, 'x', 'room')
+    bench.learn(orders, 1)
+    bench.waiting.advanceTopic(orders)
+    expect(bench.placed).toEqual([])
+    bench.waiting.advanceRoom()
+    expect(bench.placed).toEqual(['x', 'a'])
+  })
+
   test('what has its metadata but finds no room joins the end of the line for room', () => {
     const bench = new Bench()
     bench.room = 0

@@ -20,6 +20,18 @@ describe('when bufferMemory is spent', () => {
     expect(orders.metrics()).toMatchObject({ waitingRecords: 0, bufferAvailableBytes: 10_000 })
   })
 
+  test('a smaller record that would fit does not overtake those that wait', async () => {
+    const { cluster, producer } = await arena()
+    const orders = producer(small)
+    await orders.partitionsFor('orders')
+    // Three batches of 1000 are taken: the fourth record needs more than is left, the fifth does not.
+    const values = [700, 700, 700, 1500, 10].map((size, i) => `${i}`.padEnd(size, '.'))
+    const sent = values.map((value) => orders.send({ topic: 'orders', value }))
+    expect(orders.metrics().waitingRecords).toBe(2)
+    await Promise.all(sent)
+    expect(stored(cluster)).toEqual(values)
+  })
+
   test('a record waits for maxBlockMs at most', async () => {
     const { clock, cluster, producer } = await frozenArena()
     const orders = producer({ ...small, maxBlockMs: 3_000 })
@@ -82,6 +94,18 @@ describe('when bufferMemory is spent', () => {
 })
 
 describe('records that wait for metadata', () => {
+  test('keep their topic in use, however long it takes', async () => {
+    const { clock, cluster, producer } = await frozenArena({ autoCreateTopics: false, topics: {} })
+    const orders = producer({ metadataMaxIdleMs: 5_000, metadataMaxAgeMs: 1_000 })
+    let outcome = 'open'
+    orders.send({ topic: 'orders', value: 'v' }, (error) => (outcome = error?.code ?? 'sent'))
+    await clock.advance(30_000)
+    cluster.createTopic('orders')
+    await clock.advance(5_000)
+    await turnsUntil(() => outcome !== 'open')
+    expect(outcome).toBe('sent')
+  })
+
   test('are bounded too, and go on in order when it comes', async () => {
     const { clock, cluster, producer } = await frozenArena()
     cluster.fail({ api: 'Metadata' }, { delayMs: 1_000 })
