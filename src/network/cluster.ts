@@ -2,6 +2,7 @@
  * The way into the cluster: bootstrap, and one connection per broker. At most one attempt to connect to a broker is
  * under way at any time; whoever asks meanwhile shares it.
  */
+import { listed } from '../config-option.js'
 import type { ResolvedConfig } from '../config.js'
 import { AuthenticationError, ConnectionError, KafkaError, ProducerClosedError } from '../errors.js'
 import { Backoff } from './backoff.js'
@@ -10,6 +11,7 @@ import type { Clock } from './clock.js'
 import { Connection, type ConnectionOptions } from './connection.js'
 import type { Doubt } from './hang-up.js'
 import { MetadataRefresh } from './metadata-refresh.js'
+import { Outages } from './outages.js'
 import { Pauses } from './pauses.js'
 import { Metadata, type TopicChange } from './metadata.js'
 import { expectNoSasl } from './sasl.js'
@@ -107,7 +109,7 @@ export class Cluster {
   readonly #nodes = new Map<number, Node>()
   #bootstrapIds: Promise<readonly number[]> | undefined
   /** What each end point answered last, where that was a failure. */
-  readonly #errors = new Map<string, string>()
+  readonly #outages: Outages
 
   /** What the broker said that knew the latest features. */
   #newest: BrokerVersions | undefined
@@ -122,6 +124,7 @@ export class Cluster {
     this.#options = options
     this.#config = config
     this.#clock = options.clock
+    this.#outages = new Outages({ logger: config.logger, clock: options.clock })
     this.#pauses = new Pauses(this.#clock)
     this.#random = random
     this.#reconnectBackoff = new Backoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random)
@@ -213,7 +216,7 @@ export class Cluster {
 
   /** What every server that cannot be reached said last: "127.0.0.1:1 refused the connection (ECONNREFUSED); ...". */
   lastErrors(): string {
-    return [...this.#errors.values()].join('; ')
+    return this.#outages.inWords()
   }
 
   /** Ends all connections and attempts, fulfilled when no timer and no socket is left. Idempotent. */
@@ -288,6 +291,8 @@ export class Cluster {
         this.#nodes.delete(id)
       }
     }
+    const inUse = Array.from(this.#nodes.values(), ({ endpoint }) => endpoint)
+    this.#outages.keepOnly([...inUse, ...this.#config.bootstrapServers])
   }
 
   #leastLoaded(): Connection | undefined {
@@ -343,7 +348,7 @@ export class Cluster {
           hosts = await this.#options.lookup.canonicalNames(host)
         } catch (error) {
           // The attempt to connect will say the same; the names are asked for again the next time.
-          this.#errors.set(`${host}:${port}`, unresolved(host, port, error).message)
+          this.#outages.note({ host, port }, unresolved(host, port, error).message)
           this.#bootstrapIds = undefined
         }
       }
@@ -369,7 +374,6 @@ export class Cluster {
     await this.#pause(node)
     const { endpoint } = node
     const { host, port } = endpoint
-    const key = `${host}:${port}`
     const failures: KafkaError[] = []
     try {
       const ips = await this.#options.lookup.addresses(host)
@@ -377,7 +381,7 @@ export class Cluster {
       for (let i = 0; i < ips.length && !this.#isClosed; i++) {
         try {
           const connection = await this.#openAddress(node, { host, port, ip: ips[(first + i) % ips.length]! })
-          this.#errors.delete(key)
+          this.#outages.reached(endpoint)
           return connection
         } catch (error) {
           failures.push(error as KafkaError)
@@ -389,14 +393,8 @@ export class Cluster {
     }
     if (this.#isClosed) throw closedError()
     const error = summary(failures)
-    this.#errors.set(key, error.message)
     this.#backOff(node, endpoint)
-    this.#config.logger.warn('a broker cannot be reached', {
-      nodeId: node.id,
-      host,
-      port,
-      error: error.message,
-    })
+    this.#outages.failed(node.id, endpoint, error)
     throw error
   }
 
@@ -495,7 +493,7 @@ export class Cluster {
     if (!isAnnounced) return
     this.#options.onDisconnect?.({ nodeId, host, port, ...(reason === undefined ? {} : { error: reason }) })
     if (reason === undefined || this.#isClosed) return
-    this.#errors.set(`${host}:${port}`, reason.message)
+    this.#outages.note({ host, port }, reason.message)
     this.#config.logger.info('a connection was lost', { nodeId, host, port, error: reason.message })
     // The broker may be gone for good, and others lead its partitions.
     this.requestMetadataUpdate()
@@ -536,7 +534,8 @@ function unresolved(host: string, port: number, cause: unknown): ConnectionError
 function summary(failures: readonly KafkaError[]): KafkaError {
   const refusal = failures.find(({ retriable }) => !retriable)
   if (refusal !== undefined || failures.length === 1) return refusal ?? failures[0]!
-  return new ConnectionError(failures.map(({ message }) => message).join('; '), { cause: failures.at(-1) })
+  const messages = failures.map(({ message }) => message)
+  return new ConnectionError(listed(messages, '; '), { cause: failures.at(-1) })
 }
 
 function closedError(): ProducerClosedError {

@@ -11,8 +11,8 @@ export type OnFrame = (bytes: Buffer, start: number, end: number) => void
 /** Every answer begins with its correlation id; a bare message of SASL does not, and may be empty. */
 const MIN_SIZE = 4
 
-/** Another protocol, known by its first four bytes. */
-export type Foreign = 'HTTP' | 'TLS'
+/** Another protocol, known by its first four bytes; an HTTP response of a server that is not available now by its status. */
+export type Foreign = 'HTTP' | 'HTTP 5xx' | 'TLS'
 
 const FIRST_CAPACITY = 16 * 1024
 
@@ -27,6 +27,8 @@ export class FrameReader {
   #gathered = Buffer.alloc(0)
   #length = 0
   #foreign: Foreign | undefined
+  /** What is here of "HTTP/1.1 503", where an HTTP response comes. */
+  #statusLine = 'HTTP'
   /** The frames that begin from here on have no correlation id. */
   areBare = false
 
@@ -66,6 +68,7 @@ export class FrameReader {
         }
       }
       const size = this.#size
+      if (size === HTTP) return this.#readStatus(chunk, offset)
       if (this.#length === 0 && chunk.length - offset >= size) {
         this.#size = -1
         this.#onFrame(chunk, offset, offset + size)
@@ -97,11 +100,21 @@ export class FrameReader {
     this.#length = needed
   }
 
+  #readStatus(chunk: Buffer, offset: number): void {
+    const missing = STATUS_LINE.length - this.#statusLine.length
+    this.#statusLine += chunk.toString('latin1', offset, offset + missing)
+    if (this.#statusLine.length < STATUS_LINE.length) return
+    throw this.#notKafka(/^HTTP\/\d\.\d 5\d\d$/.test(this.#statusLine) ? 'HTTP 5xx' : 'HTTP')
+  }
+
+  #notKafka(foreign: Foreign): ProtocolError {
+    this.#foreign = foreign
+    return new ProtocolError(`this is no Kafka protocol: ${meanings[foreign]}`)
+  }
+
   #checked(size: number): number {
-    this.#foreign = foreignProtocol(size)
-    if (this.#foreign !== undefined) {
-      throw new ProtocolError(`this is no Kafka protocol: ${meanings[this.#foreign]}`)
-    }
+    if (size === HTTP) return size
+    if (isTls(size)) throw this.#notKafka('TLS')
     if (size < 0) throw new ProtocolError(`the size of an answer is ${size}, which is negative`)
     if (size < MIN_SIZE && !this.areBare)
       throw new ProtocolError(`the size of an answer is ${size}, less than a header has`)
@@ -116,14 +129,19 @@ export class FrameReader {
 
 const meanings: Readonly<Record<Foreign, string>> = {
   HTTP: 'it looks like HTTP, which another kind of server speaks: check host and port',
+  'HTTP 5xx': 'a load balancer says in HTTP that no server is available (5xx)',
   TLS: 'it looks like TLS, so the listener expects TLS: set ssl',
 }
 
-/** What else begins with these four bytes: as sizes they are above 300 MB, which no answer has. */
-function foreignProtocol(size: number): Foreign | undefined {
-  if (size === 0x48545450) return 'HTTP'
+/** "HTTP" and what TLS begins with are, as sizes, above 300 MB, which no response has. */
+const HTTP = 0x48545450
+
+/** As long as what tells the status. */
+const STATUS_LINE = 'HTTP/1.1 503'
+
+/** An alert or a handshake. */
+function isTls(size: number): boolean {
   const type = size >>> 24
   const major = (size >>> 16) & 0xff
-  // An alert or a handshake.
-  return (type === 0x15 || type === 0x16) && major === 3 ? 'TLS' : undefined
+  return (type === 0x15 || type === 0x16) && major === 3
 }

@@ -73,9 +73,12 @@ export function closedBy(cause: KafkaError, peer: string): ConnectionError {
   return new ConnectionError(closed(cause, peer), { cause })
 }
 
-/** Bytes that are no answer. As the very first ones they may be another protocol, which no second attempt changes. */
+/**
+ * Bytes that are no answer. As the very first ones they may be another protocol, which no second attempt changes, unless
+ * a load balancer says in it that no server is available now.
+ */
 export function unreadable(cause: KafkaError, peer: string, foreign: Foreign | undefined): KafkaError {
-  if (foreign === undefined) return closedBy(cause, peer)
+  if (foreign === undefined || foreign === 'HTTP 5xx') return closedBy(cause, peer)
   const code = foreign === 'TLS' ? HANDSHAKE_FAILED : cause.code
   return new AuthenticationError(closed(cause, peer), { code, cause })
 }

@@ -10,6 +10,8 @@ import { metadataReaction } from '../protocol/reactions.js'
 import { Backoff } from './backoff.js'
 import type { Clock, Timer } from './clock.js'
 import type { Connection } from './connection.js'
+import { RepeatedWarning } from '../repeated-warning.js'
+import { OUTAGE_LOG_MS } from './outages.js'
 import type { Metadata, TopicChange } from './metadata.js'
 
 /** The version of Metadata from which on brokers tell leader epochs that can be relied on (KAFKA-9212). */
@@ -40,6 +42,7 @@ export interface MetadataRefreshParts {
 export class MetadataRefresh {
   readonly #parts: MetadataRefreshParts
   readonly #backoff: Backoff
+  readonly #warning: RepeatedWarning
 
   /** Everything in use is to be asked for. */
   #needsAll = false
@@ -62,6 +65,11 @@ export class MetadataRefresh {
     const { retryBackoffMs, retryBackoffMaxMs } = parts.config
     this.#parts = parts
     this.#backoff = new Backoff(retryBackoffMs, retryBackoffMaxMs, parts.random)
+    this.#warning = new RepeatedWarning({
+      logger: parts.config.logger,
+      clock: parts.clock,
+      everyMs: OUTAGE_LOG_MS,
+    })
   }
 
   /** See `Cluster.requestMetadataUpdate`. */
@@ -150,6 +158,7 @@ export class MetadataRefresh {
       throw error
     }
     this.#missingSince = undefined
+    this.#warning.over()
     if (isAll || this.#ageTimer === undefined) this.#watchAge()
     for (const name of asked) {
       if (metadata.isUnsettled(name)) this.#needsAll = true
@@ -169,7 +178,10 @@ export class MetadataRefresh {
     if (this.#isClosed) return
     if (!(error instanceof KafkaError)) throw error
     const { config, onError } = this.#parts
-    config.logger.warn('metadata could not be fetched', { error: error.message, attempt: this.#rounds })
+    this.#warning.happened(error.code, 'metadata could not be fetched', {
+      error: error.message,
+      attempt: this.#rounds,
+    })
     // What was asked for is still wanted, but with back-off: a topic is new only once.
     this.#needed.clear()
     this.#needsAll = error.retriable

@@ -4,15 +4,28 @@
  */
 import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { connect as tlsSocket, type ConnectionOptions } from 'node:tls'
+import {
+  checkServerIdentity,
+  connect as tlsSocket,
+  type ConnectionOptions,
+  type PeerCertificate,
+  type TLSSocket,
+} from 'node:tls'
 import { AuthenticationError, ConnectionError, type KafkaError } from '../errors.js'
 import type { Logger } from '../logger.js'
 import { sslProblem, type SslFunction } from '../ssl-option.js'
+import { watch } from '../user-code.js'
 import { tcpConnect, type Address, type Connect } from './transport.js'
 
 /** Sockets over TLS; `ssl` is asked at every connection. */
 export function tlsConnect(ssl: SslFunction, logger: Logger): Connect {
   let hasWarned = false
+  const warnOfIdentity = once((host: string) =>
+    logger.warn(
+      'ssl.checkServerIdentity accepts a certificate that is not valid for this host: anybody with a certificate of the same CA can take its place',
+      { host },
+    ),
+  )
   const connect = async ({ host, port, ip }: Address): Promise<Duplex> => {
     const options = await optionsOf(ssl)
     const isVerified = options.rejectUnauthorized !== false
@@ -28,6 +41,7 @@ export function tlsConnect(ssl: SslFunction, logger: Logger): Connect {
     try {
       socket = tlsSocket({
         ...options,
+        ...ownIdentityCheck(options, warnOfIdentity),
         host: ip,
         port,
         // An address is checked against the addresses of the certificate; SNI knows only names.
@@ -43,11 +57,66 @@ export function tlsConnect(ssl: SslFunction, logger: Logger): Connect {
         cause: error,
       })
     }
+    refuseOldTls(socket)
     socket.setNoDelay(true)
     socket.setKeepAlive(true)
     return socket
   }
   return Object.assign(connect, { otherwise: tcpConnect })
+}
+
+/** A secure context of the caller's brings a range of versions of its own, which the options above do not narrow. */
+function refuseOldTls(socket: TLSSocket): void {
+  socket.once('secureConnect', () => {
+    const version = socket.getProtocol()
+    if (version === 'TLSv1.2' || version === 'TLSv1.3') return
+    const error = new Error(`the version is ${version}`)
+    socket.destroy(Object.assign(error, { code: 'ERR_SSL_UNSUPPORTED_PROTOCOL' }))
+  })
+}
+
+/** The caller's check of names, which Node calls where nothing catches what it throws. */
+function ownIdentityCheck(
+  { checkServerIdentity: own }: ConnectionOptions,
+  warn: (host: string) => void,
+): ConnectionOptions {
+  if (own === undefined) return {}
+  return {
+    checkServerIdentity: (host, certificate) => {
+      let problem: unknown
+      try {
+        problem = own(host, certificate)
+      } catch (error) {
+        problem = error
+      }
+      watch(problem, () => {})
+      if (problem === undefined) {
+        if (!isValidFor(host, certificate)) warn(host)
+        return undefined
+      }
+      return problem instanceof Error
+        ? problem
+        : new Error('ssl.checkServerIdentity must return undefined or an Error')
+    },
+  }
+}
+
+function isValidFor(host: string, certificate: PeerCertificate): boolean {
+  try {
+    return checkServerIdentity(host, certificate) === undefined
+  } catch {
+    // A certificate without names.
+    return false
+  }
+}
+
+function once<T>(call: (given: T) => void): (given: T) => void {
+  let isDone = false
+  return (given) => {
+    if (isDone) return
+    isDone = true
+    call(given)
+  }
 }
 
 async function optionsOf(ssl: SslFunction): Promise<ConnectionOptions> {

@@ -153,7 +153,7 @@ export class Coordinator {
     message: string | null = null,
   ): KafkaError {
     const whose = `${this.#type === 'group' ? 'consumer group' : 'transactional id'} ${this.#key}`
-    const context = `${what} for ${whose} at broker ${connection.nodeId}`
+    const context = `${what} for ${whose} at ${connection.peer}`
     const code = errorName(errorCode)
     if (code === 'PRODUCER_FENCED' || code === 'INVALID_PRODUCER_EPOCH') return fenced(context, errorCode)
     return brokerError(errorCode, context, {

@@ -1,4 +1,5 @@
 /** Which partition a record goes to: the one that it names, a partitioner's, or what its bytes or the sticky choice say. */
+import { show } from '../config-option.js'
 import { KafkaError } from '../errors.js'
 import { keyHash, type Partitioner, type PartitionerRecord } from '../partitioner.js'
 import { brokerError } from '../protocol/error-codes.js'
@@ -47,7 +48,8 @@ export class PartitionChoice {
 
   existing(topic: TopicQueues, partition: number): number {
     const count = topic.partitionCount
-    if (Number.isInteger(partition) && partition >= 0 && partition < count) return partition
+    if (!Number.isInteger(partition) || partition < 0) throw noPartition(topic.name, partition)
+    if (partition < count) return partition
     this.#requestMetadata(topic.name) // perhaps it was added a moment ago
     throw brokerError(UNKNOWN_TOPIC_OR_PARTITION, `partition ${partition} of topic ${topic.name}`, {
       message: `the topic has ${count} partition(s), 0 to ${count - 1}`,
@@ -75,6 +77,14 @@ export class PartitionChoice {
     }
     return chosen === STICKY ? STICKY : this.existing(topic, chosen)
   }
+}
+
+/** What no metadata can make one. */
+function noPartition(topic: string, given: unknown): KafkaError {
+  return brokerError(UNKNOWN_TOPIC_OR_PARTITION, `a record of topic ${topic}`, {
+    message: `its partition must be an integer from 0, not ${show(given)}`,
+    retriable: false,
+  })
 }
 
 function bytesOf(payload: Payload): Uint8Array | null {

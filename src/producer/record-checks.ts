@@ -1,6 +1,7 @@
 /** What `send` was given, looked at before anything is done with it. */
 import { isUint8Array } from 'node:util/types'
 import { invalidArgument } from '../arguments.js'
+import { show } from '../config-option.js'
 import { SerializationError } from '../errors.js'
 import { brokerError } from '../protocol/error-codes.js'
 import type { DeliveryCallback, Payload } from '../record.js'
@@ -10,8 +11,15 @@ const INVALID_TOPIC_EXCEPTION = 17
 /** Timestamps up to here keep their differences exact. */
 const MAX_TIMESTAMP = 2 ** 52 - 1
 
+/** kafkajs and others take lists. */
+const ONE_RECORD =
+  'send() takes one record, { topic, key, value }, and no list of messages: call it once for each, which fills the same batches'
+
 export function assertRecord(given: unknown): void {
-  if (typeof given === 'object' && given !== null) return
+  if (typeof given === 'object' && given !== null) {
+    if ('messages' in given && !('value' in given)) throw new SerializationError(ONE_RECORD)
+    return
+  }
   throw new SerializationError(`send() takes a record such as { topic, key, value }, not ${String(given)}`)
 }
 
@@ -25,9 +33,10 @@ export function assertTopicName(name: unknown): asserts name is string {
   const isValid =
     typeof name === 'string' && /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== '.' && name !== '..'
   if (isValid) return
-  throw brokerError(INVALID_TOPIC_EXCEPTION, `topic ${JSON.stringify(name)}`, {
+  const what = name === undefined ? 'a record without a topic' : `topic ${show(name)}`
+  throw brokerError(INVALID_TOPIC_EXCEPTION, what, {
     message:
-      'a name has 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", and is neither "." nor ".."',
+      'the name is a string that has 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", and is neither "." nor ".."',
   })
 }
 

@@ -84,12 +84,28 @@ describe('the frame reader', () => {
   })
 
   test.each([
+    ['HTTP/1.1 400 Bad Request', 'HTTP'],
+    ['HTTP/1.0 200 OK', 'HTTP'],
+    ['HTTP/2.0 nonsense', 'HTTP'],
+    ['HTTP/1.1 503 Service Unavailable', 'HTTP 5xx'],
+  ])('knows %s by its status, whole or byte by byte', (text, foreign) => {
+    const bytes = Buffer.from(text)
+    const whole = reading().reader
+    expect(() => whole.push(bytes)).toThrow(/HTTP/)
+    expect(whole.foreign).toBe(foreign)
+    const { reader } = reading()
+    for (const byte of bytes.subarray(0, 11)) reader.push(Buffer.of(byte))
+    expect(reader.isInsideFrame).toBe(true)
+    expect(() => reader.push(bytes.subarray(11, 12))).toThrow(/HTTP/)
+    expect(reader.foreign).toBe(foreign)
+  })
+
+  test.each([
     ['negative', -1, /negative/],
     ['zero', 0, /less than a header/],
     ['less than a correlation id', 3, /less than a header/],
     ['above the limit', 1_000_001, /above the limit of 1000000 \(socketMaxResponseBytes\)/],
     ['the largest there is', 2 ** 31 - 1, /above the limit/],
-    ['HTTP', Buffer.from('HTTP').readInt32BE(), /HTTP/],
     ['a TLS alert', 0x15030300, /expects TLS/],
     ['a TLS handshake', 0x16030100, /expects TLS/],
   ])('refuses a size that is %s, also when it comes byte by byte', (_, size, message) => {

@@ -4,6 +4,7 @@ import { createServer as httpServer } from 'node:http'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import {
+  createSecureContext,
   createServer as tlsServer,
   type ConnectionOptions,
   type PeerCertificate,
@@ -292,4 +293,52 @@ test('the environment cannot turn the verification off', async () => {
   } finally {
     delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
   }
+})
+
+describe('ssl.checkServerIdentity', () => {
+  test('that accepts a certificate of another host is warned of once', async () => {
+    const { port } = await secureBroker()
+    const connect = over({ ca, checkServerIdentity: () => undefined })
+    for (let i = 0; i < 2; i++) await connection(port, connect, 'elsewhere.example').open()
+    expect(warnings).toEqual([expect.stringMatching(/checkServerIdentity accepts a certificate/)])
+  })
+
+  test('that accepts a valid certificate is not', async () => {
+    const { port } = await secureBroker()
+    await connection(port, over({ ca, checkServerIdentity: () => undefined })).open()
+    expect(warnings).toEqual([])
+  })
+
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('not this one')
+      },
+      /not this one/,
+    ],
+    [
+      'is asynchronous',
+      () => Promise.reject(new Error('late')) as unknown as undefined,
+      /must return undefined or an Error/,
+    ],
+  ])('that %s refuses the certificate', async (_, checkServerIdentity, message) => {
+    const { port } = await secureBroker()
+    await expect(connection(port, over({ ca, checkServerIdentity })).open()).rejects.toThrow(message)
+  })
+})
+
+test('a secure context of the caller does not let a version below TLS 1.2 through', async () => {
+  const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const
+  const { port, shown } = await secureBroker(old)
+  const context = createSecureContext({ ca, ...old })
+  const error = await connection(port, over({ secureContext: context }))
+    .open()
+    .then(
+      () => undefined,
+      (reason: unknown) => reason as KafkaError,
+    )
+  expect(shown.map(([, , version]) => version)).toEqual(['TLSv1.1'])
+  expect(error).toMatchObject({ name: 'AuthenticationError', code: 'SSL_HANDSHAKE_FAILED' })
+  expect(error?.message).toMatch(/no version of TLS that is allowed here \(1\.2 or newer\)/)
 })

@@ -145,7 +145,13 @@ describe('records that cannot be sent', () => {
 
   test.each([
     ['a topic with a bad name', { topic: 'a/b', value: 'v' }, 'INVALID_TOPIC_EXCEPTION', '"a/b"'],
-    ['no topic', { value: 'v' }, 'INVALID_TOPIC_EXCEPTION', 'undefined'],
+    ['no topic', { value: 'v' }, 'INVALID_TOPIC_EXCEPTION', 'a record without a topic'],
+    [
+      'a list, as in kafkajs',
+      { topic: 'orders', messages: [{ value: 'v' }] },
+      'SERIALIZATION_FAILED',
+      'call it once for each',
+    ],
     ['a value that is an object', { topic: 'orders', value: {} }, 'SERIALIZATION_FAILED', 'json()'],
     ['no value', { topic: 'orders' }, 'SERIALIZATION_FAILED', 'undefined'],
     [
@@ -166,7 +172,13 @@ describe('records that cannot be sent', () => {
       'a partition that is no integer',
       { topic: 'orders', value: 'v', partition: 0.5 },
       'UNKNOWN_TOPIC_OR_PARTITION',
-      '',
+      'must be an integer from 0, not 0.5',
+    ],
+    [
+      'a partition that is text',
+      { topic: 'orders', value: 'v', partition: '0' },
+      'UNKNOWN_TOPIC_OR_PARTITION',
+      'must be an integer from 0, not "0"',
     ],
     ['null for a record', null, 'SERIALIZATION_FAILED', ''],
     ['no record at all', undefined, 'SERIALIZATION_FAILED', ''],

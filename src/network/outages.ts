@@ -1,0 +1,60 @@
+/** Which servers cannot be reached, in their last words, and the log of it: a line for an outage, not one for each attempt. */
+import type { KafkaError } from '../errors.js'
+import { listed } from '../config-option.js'
+import { RepeatedWarning, type RepeatedWarningParts } from '../repeated-warning.js'
+
+interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+/** While an outage lasts and somebody waits for a server, a line is written this often. */
+export const OUTAGE_LOG_MS = 30_000
+
+export class Outages {
+  readonly #warning: RepeatedWarning
+  /** By address, the oldest first. */
+  readonly #errors = new Map<string, string>()
+
+  constructor(parts: Omit<RepeatedWarningParts, 'everyMs'>) {
+    this.#warning = new RepeatedWarning({ ...parts, everyMs: OUTAGE_LOG_MS })
+  }
+
+  /** An attempt to reach a server failed. */
+  failed(nodeId: number, endpoint: Endpoint, error: KafkaError): void {
+    this.note(endpoint, error.message)
+    this.#warning.happened(error.code, 'a broker cannot be reached', {
+      nodeId,
+      host: endpoint.host,
+      port: endpoint.port,
+      error: error.message,
+      unreachable: this.#errors.size,
+    })
+  }
+
+  /** Something else about a server that is worth knowing as long as it cannot be reached. */
+  note(endpoint: Endpoint, message: string): void {
+    this.#errors.set(addressOf(endpoint), message)
+  }
+
+  reached(endpoint: Endpoint): void {
+    if (this.#errors.delete(addressOf(endpoint)) && this.#errors.size === 0) this.#warning.over()
+  }
+
+  /** Forgets the servers that are none of these any more. */
+  keepOnly(endpoints: Iterable<Endpoint>): void {
+    if (this.#errors.size === 0) return
+    const kept = new Set(Array.from(endpoints, addressOf))
+    for (const address of this.#errors.keys()) if (!kept.has(address)) this.#errors.delete(address)
+    if (this.#errors.size === 0) this.#warning.over()
+  }
+
+  /** "127.0.0.1:1 refused the connection (ECONNREFUSED); ...", of the first ones where there are many. */
+  inWords(): string {
+    return listed([...this.#errors.values()], '; ')
+  }
+}
+
+function addressOf({ host, port }: Endpoint): string {
+  return `${host}:${port}`
+}
