@@ -8,9 +8,13 @@ import type { Headers } from './record.js'
 /** What a partitioner sees of a record. The bytes are only valid during the call. */
 export interface PartitionerRecord<K = unknown, V = unknown> {
   readonly topic: string
-  /** The key as it was given to `send`; null without a key. */
+  /**
+   * The key as it was given to `send`; null without a key. Where the record had to wait (for metadata, for an asynchronous
+   * serializer, for room) bytes are a copy of those of the call; other objects are passed as they are, and show what was
+   * done to them since.
+   */
   readonly key: K | null
-  /** The value as it was given to `send`; null for a tombstone. */
+  /** The value as it was given to `send`, as the key; null for a tombstone. */
   readonly value: V | null
   /** The serialized key; null without a key. */
   readonly keyBytes: Uint8Array | null

@@ -4,7 +4,10 @@ import type { KafkaError } from './errors.js'
 /** Bytes or text as they go on the wire; a string is written as UTF-8, null is an absent key or a tombstone. */
 export type Payload = string | Uint8Array | null
 
-/** Headers of a record: an object, or a list of pairs where a name may repeat. */
+/**
+ * Headers of a record: a plain object, or an array of pairs where a name may repeat. Anything else (a Map, a list of values, a
+ * number) is a SerializationError that names the header.
+ */
 export type Headers = Readonly<Record<string, Payload>> | readonly (readonly [string, Payload])[]
 
 /** A record to send. Its bytes are copied during `send`, so buffers may be reused right after the call. */

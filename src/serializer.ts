@@ -16,7 +16,8 @@ export interface SerializerContext {
 
 /**
  * Turns a key or value into text (written as UTF-8) or bytes, at once or as a promise; records leave in the order of
- * their `send` calls either way. Never called with null: a null key is no key, a null value is a tombstone.
+ * their `send` calls either way. Bytes that it returns are copied as they arrive; bytes that it is given are its own to read
+ * until it settles, whereas other objects are the caller's, who may change them. Never called with null: a null key is no key, a null value is a tombstone.
  */
 export type Serializer<T> = (value: T, context: SerializerContext) => Payload | Promise<Payload>
 
