@@ -1,6 +1,7 @@
 /** The producer: what an application holds. Wires the parts together, and carries their life from first use to close. */
 import { EventEmitter } from 'node:events'
 import type { Writable } from 'node:stream'
+import { functionArgument, invalidArgument, optionsArgument, timeArgument } from './arguments.js'
 import { resolveConfig, type ProducerConfig, type ResolvedConfig } from './config.js'
 import type { ConsumedOffsets, ConsumerGroupMetadata } from './consumer-offsets.js'
 import { IllegalStateError, KafkaError, ProducerClosedError, TimeoutError, withOutcome } from './errors.js'
@@ -25,11 +26,13 @@ import { seamsOf, type Seams } from './producer/seams.js'
 import { Sender } from './producer/sender.js'
 import type { SequenceGate } from './producer/sequence-gate.js'
 import { TransactionManager } from './producer/transaction-manager.js'
+import { assertTopicName } from './producer/record-checks.js'
 import { unusable } from './producer/transaction-states.js'
 import { compressorFor, type Compressor } from './records/compression.js'
 import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata, TopicPartition } from './record.js'
 import type { ProducerMetrics } from './metrics.js'
 import { RecordStream } from './record-stream.js'
+import { tell } from './user-code.js'
 import { TopicProducer, topicTypes, type TopicOptions } from './topic-producer.js'
 import { Transaction } from './transaction.js'
 
@@ -261,8 +264,14 @@ export class Producer<K = Payload, V = Payload> {
    * Makes lingering batches due now, and resolves when all that was sent before the call has ended, well or badly. Never
    * rejects for a record's own failure.
    */
-  flush(): Promise<void> {
-    return this.#accumulator.flush()
+  flush(): Promise<void>
+  flush(given?: unknown): Promise<void> {
+    const flushed = this.#accumulator.flush()
+    if (given === undefined) return flushed
+    // It is told afterwards: a slip must not lose records.
+    return flushed.then(() => {
+      throw invalidArgument('flush', 'the argument', 'left out', given)
+    })
   }
 
   /**
@@ -270,19 +279,29 @@ export class Producer<K = Payload, V = Payload> {
    * nothing takes longer than `deliveryTimeoutMs`). 0 gives up at once. Resolves with the number of records that were
    * not delivered. Idempotent; a second call may shorten the time.
    *
+   * A wrong argument (code INVALID_ARGUMENT) is told afterwards: the producer closes as without it, then the call rejects.
+   *
    * With a `transactionalId` it waits for a commit that is under way and aborts a transaction that is open, which takes
    * at most `maxBlockMs` more.
    */
   close(options: { readonly timeoutMs?: number | undefined } = {}): Promise<number> {
     this.#refusal ??= new ProducerClosedError('the producer is closed')
     this.#closing ??= this.#close()
-    const { timeoutMs } = options
-    if (timeoutMs === undefined) return this.#closing
+    let timeoutMs: number
+    try {
+      const given = optionsArgument('close', ['timeoutMs'], options).timeoutMs
+      timeoutMs = given === undefined ? Infinity : timeArgument('close', 'timeoutMs', given)
+    } catch (error) {
+      return this.#closing.then(() => {
+        throw error
+      })
+    }
+    if (timeoutMs === Infinity) return this.#closing
     const giveUp = (): void => {
       this.#sequences?.close()
       this.#failAll((isOpen) => notInTime(timeoutMs, isOpen))
     }
-    if (timeoutMs <= 0) giveUp()
+    if (timeoutMs === 0) giveUp()
     else {
       const timer = this.#seams.clock.setTimer(timeoutMs, giveUp)
       return this.#closing.finally(() => timer.cancel())
@@ -356,6 +375,7 @@ export class Producer<K = Payload, V = Payload> {
    * (TimeoutError).
    */
   async transaction<T>(fn: (tx: Transaction<K, V>) => T | Promise<T>): Promise<T> {
+    functionArgument('transaction', 'the argument', fn)
     const manager = this.#transactional('transaction')
     await manager.ready()
     manager.beginTransaction()
@@ -383,6 +403,7 @@ export class Producer<K = Payload, V = Payload> {
   /** The partitions of a topic; asks the cluster if need be, for at most `maxBlockMs` (TimeoutError). */
   async partitionsFor(topic: string): Promise<PartitionInfo[]> {
     this.#throwIfRefused()
+    assertTopicName(topic)
     const { metadata } = this.#cluster
     const deadline = this.#seams.clock.now() + this.#config.maxBlockMs
     metadata.use(topic)
@@ -407,11 +428,12 @@ export class Producer<K = Payload, V = Payload> {
 
   /**
    * The id that the cluster gave this client for its metrics, as text with dashes (KIP-714, Kafka 3.7). Asks for it once,
-   * for at most `timeoutMs` (TimeoutError). Brokers without a receiver of client metrics do not have it:
+   * for at most `timeoutMs`, by default `maxBlockMs` (TimeoutError). Brokers without a receiver of client metrics do not have it:
    * UnsupportedVersionError.
    */
-  async clientInstanceId(timeoutMs: number): Promise<string> {
+  async clientInstanceId(timeoutMs: number = this.#config.maxBlockMs): Promise<string> {
     this.#throwIfRefused()
+    timeArgument('clientInstanceId', 'timeoutMs', timeoutMs)
     if (this.#clientInstanceId === null) {
       const deadline = this.#seams.clock.now() + timeoutMs
       const late = (): KafkaError => new TimeoutError(`no client instance id within ${timeoutMs} ms`)
@@ -447,18 +469,20 @@ export class Producer<K = Payload, V = Payload> {
    * fails. With `topic`, records that name none go there.
    */
   writable(options: { readonly topic?: string | undefined } = {}): Writable {
-    return new RecordStream(this.#intake, this.#types, options.topic, () => this.flush())
+    const { topic } = optionsArgument('writable', ['topic'], options)
+    if (topic !== undefined) assertTopicName(topic)
+    return new RecordStream(this.#intake, this.#types, topic, () => this.flush())
   }
 
-  /** Calls `listener` whenever `event` happens. What a listener throws is logged. */
+  /** Calls `listener` whenever `event` happens. What it throws, or rejects with, is logged. */
   on<E extends keyof ProducerEvents>(event: E, listener: (...args: ProducerEvents[E]) => void): this {
-    this.#events.on(event, listener)
+    this.#events.on(event, functionArgument('on', 'listener', listener))
     return this
   }
 
   /** Takes a listener away. */
   off<E extends keyof ProducerEvents>(event: E, listener: (...args: ProducerEvents[E]) => void): this {
-    this.#events.off(event, listener)
+    this.#events.off(event, functionArgument('off', 'listener', listener))
     return this
   }
 
@@ -546,10 +570,12 @@ export class Producer<K = Payload, V = Payload> {
 
   #emit<E extends keyof ProducerEvents>(event: E, ...args: ProducerEvents[E]): void {
     if (this.#events.listenerCount(event) === 0) return
-    try {
-      this.#events.emit(event, ...args)
-    } catch (error) {
-      this.#config.logger.error(`a listener of '${event}' threw`, { error })
+    // One by one: a listener that throws must not keep the others from being called.
+    for (const listener of this.#events.listeners(event)) {
+      tell(
+        () => listener(...args) as unknown,
+        (error) => this.#config.logger.error(`a listener of '${event}' threw`, { error }),
+      )
     }
   }
 

@@ -1,4 +1,5 @@
 /** A typed handle on one topic: one producer and its connections serve many kinds of records. */
+import { functionArgument, optionsArgument } from './arguments.js'
 import type { Serializers } from './config.js'
 import type { KafkaError } from './errors.js'
 import type { Partitioner } from './partitioner.js'
@@ -11,6 +12,9 @@ export type TopicOptions<K, V> = Serializers<K, V> & { readonly partitioner?: Pa
 /** A handle's types: those of the producer, or what the options say and of the producer only the partitioner. @internal */
 export function topicTypes<K, V>(types: RecordTypes, options: TopicOptions<K, V> | undefined): RecordTypes {
   if (options === undefined) return types
+  const names = ['keySerializer', 'valueSerializer', 'partitioner'] as const
+  const given = optionsArgument('topic', names, options)
+  for (const name of names) if (given[name] !== undefined) functionArgument('topic', name, given[name])
   return {
     keySerializer: options.keySerializer as RecordTypes['keySerializer'],
     valueSerializer: options.valueSerializer as RecordTypes['valueSerializer'],

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { ConnectionError, type KafkaError } from '../errors.js'
+import { nextTick } from '../event-loop.js'
 import type { Clock, Timer } from './clock.js'
 import type { Address, Connect } from './transport.js'
 
@@ -75,7 +76,7 @@ export class BrokerSocket {
     if (!this.#isCorked) {
       this.#isCorked = true
       socket.cork()
-      process.nextTick(() => {
+      nextTick(() => {
         this.#isCorked = false
         socket.uncork()
       })

@@ -2,6 +2,7 @@
  * The seam for time. `now()` is the time for which this process ran: when it was stopped, frozen or busy in one long
  * computation, brokers are not to blame for their silence, and no deadline comes nearer.
  */
+import { clearTimeout, monotonicNow, setImmediate, setTimeout } from '../event-loop.js'
 
 /** A timer that has not fired yet. */
 export interface Timer {
@@ -23,7 +24,10 @@ export interface Clock {
   now(): number
   /** Milliseconds since 1970, as `Date.now()`; may jump. */
   wallNow(): number
-  /** Calls `fire` once, `delayMs` of running time from here; sockets are read first when the process had stalled. */
+  /**
+   * Calls `fire` once, `delayMs` of running time from here; sockets are read first when the process had stalled. Throws
+   * RangeError for a delay that is no finite number: the due time of one timer decides when all others are looked at.
+   */
   setTimer(delayMs: number, fire: () => void, options?: TimerOptions): Timer
 }
 
@@ -61,7 +65,7 @@ export class SystemClock implements Clock {
   /** The running time of the next wake-up; Infinity while nobody waits. */
   #wakeAt = Infinity
 
-  constructor(monotonic: () => number = () => performance.now()) {
+  constructor(monotonic: () => number = monotonicNow) {
     this.#monotonic = monotonic
   }
 
@@ -74,6 +78,7 @@ export class SystemClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void, options: TimerOptions = {}): Timer {
+    assertDelay(delayMs)
     if (options.background === true) {
       const native = setTimeout(fire, Math.min(delayMs, MAX_DELAY_MS)).unref()
       return { cancel: () => clearTimeout(native) }
@@ -133,6 +138,11 @@ export class SystemClock implements Clock {
     this.#lost += excess
     return true
   }
+}
+
+/** Throws RangeError for a delay that is no finite number. */
+export function assertDelay(delayMs: number): void {
+  if (!Number.isFinite(delayMs)) throw new RangeError(`a timer needs a finite delay, not ${delayMs}`)
 }
 
 /** The clock of every producer of this process. */

@@ -4,6 +4,7 @@
  * that is in flight on it.
  */
 import { ConnectionError, KafkaError } from '../errors.js'
+import { queueMicrotask } from '../event-loop.js'
 import type { Api } from '../protocol/schema.js'
 import { BrokerSocket } from './broker-socket.js'
 import type { BrokerVersions } from './broker-versions.js'

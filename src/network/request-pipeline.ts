@@ -2,7 +2,8 @@
  * Requests over one socket, any number at a time, and their answers, which come in the same order. Each is answered,
  * times out, or ends with the connection. What may not go out for the moment is held here, and nothing overtakes it.
  */
-import { ProtocolError, TimeoutError, type KafkaError } from '../errors.js'
+import { KafkaError, ProtocolError, TimeoutError } from '../errors.js'
+import { queueMicrotask } from '../event-loop.js'
 import type { Api } from '../protocol/schema.js'
 import { Reader } from '../protocol/wire.js'
 import type { BrokerSocket } from './broker-socket.js'
@@ -128,7 +129,7 @@ export class RequestPipeline {
   ): Promise<Res | undefined> {
     if (this.#endReason !== undefined) throw this.#endReason
     const correlationId = this.#correlationId
-    const chunks = api.encodeRequest(version, correlationId, this.#parts.clientId, body)
+    const chunks = this.#encoded(api, version, correlationId, body)
     this.#correlationId = (correlationId + 1) & 0x7fffffff
     return new Promise((resolve, reject) => {
       const pending: Pending = {
@@ -156,6 +157,19 @@ export class RequestPipeline {
         this.#write(pending, chunks)
       }
     })
+  }
+
+  /** What cannot be encoded is refused as any other request is; an error of another kind would end the process. */
+  #encoded<Req, Res>(api: Api<Req, Res>, version: number, correlationId: number, body: Req): Uint8Array[] {
+    try {
+      return api.encodeRequest(version, correlationId, this.#parts.clientId, body)
+    } catch (error) {
+      if (error instanceof KafkaError) throw error
+      throw new KafkaError(`${api.name} v${version} cannot be encoded: ${String(error)}`, {
+        code: 'INVALID_REQUEST',
+        cause: error,
+      })
+    }
   }
 
   /** Sends bytes with their size before them, and is fulfilled with those of the answer. */

@@ -2,6 +2,7 @@
  * What `flush` waits for. Everything that is pending belongs to the generation in which it was sent; `flush` closes the
  * present generation and waits until it and all older ones are empty, at the same price however much is pending.
  */
+import { queueMicrotask } from '../event-loop.js'
 export class Generation {
   readonly number: number
   /** Batches, and records that wait to get into one. */

@@ -1,4 +1,5 @@
 /** Errors of records that are in no batch yet. */
+import { nextTick } from '../event-loop.js'
 import type { ResolvedConfig } from '../config.js'
 import { BufferExhaustedError, KafkaError, SerializationError, TimeoutError } from '../errors.js'
 import type { Cluster } from '../network/cluster.js'
@@ -44,7 +45,7 @@ export class IntakeErrors {
   #once(key: string, make: () => KafkaError): KafkaError {
     let error = this.#shared.get(key)
     if (error === undefined) {
-      if (this.#shared.size === 0) process.nextTick(() => this.#shared.clear())
+      if (this.#shared.size === 0) nextTick(() => this.#shared.clear())
       error = make()
       this.#shared.set(key, error)
     }

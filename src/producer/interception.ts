@@ -1,6 +1,8 @@
 /** The interceptors of a producer around one record (KIP-42); what one of them throws is logged and hurts nobody. */
+import { types } from 'node:util'
 import type { ProducerInterceptor } from '../interceptor.js'
 import type { Logger } from '../logger.js'
+import { tell } from '../user-code.js'
 import type { DeliveryCallback, Headers, ProducerRecord, TopicRecord } from '../record.js'
 
 export class Interception {
@@ -17,7 +19,10 @@ export class Interception {
     let record: ProducerRecord<unknown, unknown> = { ...given, topic }
     for (const interceptor of this.#interceptors) {
       this.#guard('onSend', () => {
-        record = interceptor.onSend?.(record) ?? record
+        const wanted: unknown = interceptor.onSend?.(record)
+        // The record goes on as it is rather than as a promise.
+        if (types.isPromise(wanted)) return wanted.then(refuseAsynchronous)
+        record = (wanted as typeof record | undefined) ?? record
       })
     }
     return record
@@ -29,7 +34,8 @@ export class Interception {
       for (const interceptor of this.#interceptors) {
         this.#guard('onAcknowledgement', () => interceptor.onAcknowledgement?.(metadata, error, headers))
       }
-      callback(error, metadata)
+      // Its result is watched where it is called: it may be asynchronous.
+      return callback(error, metadata)
     }
   }
 
@@ -37,11 +43,11 @@ export class Interception {
     for (const interceptor of this.#interceptors) this.#guard('close', () => interceptor.close?.())
   }
 
-  #guard(hook: string, call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      this.#logger.error(`an interceptor's ${hook} threw`, { error })
-    }
+  #guard(hook: string, call: () => unknown): void {
+    tell(call, (error) => this.#logger.error(`an interceptor's ${hook} threw`, { error }))
   }
+}
+
+function refuseAsynchronous(): never {
+  throw new TypeError('it returned a promise; the record is needed at once')
 }

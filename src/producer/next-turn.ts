@@ -1,4 +1,6 @@
 /** Runs one thing in the next turn of the event loop, once, however often it is asked for until then. */
+import { setImmediate } from '../event-loop.js'
+
 export class NextTurn {
   #run: (() => void) | null = null
   #isRequested = false

@@ -11,6 +11,7 @@ import {
   type RecordCursor,
 } from '../records/record-batch.js'
 import { BATCH_HEADER_SIZE } from '../records/record-bytes.js'
+import { watch } from '../user-code.js'
 import type { Deadline } from './deadline-queue.js'
 import type { Generation } from './flush-generations.js'
 import { NO_SEQUENCE, type SequencedBatch } from './partition-sequences.js'
@@ -315,7 +316,9 @@ function callBack(
   observer: CompletionObserver,
 ): void {
   try {
-    callback(error, metadata)
+    const result: unknown = callback(error, metadata)
+    // An asynchronous one may still fail; all others cost this comparison.
+    if (result !== undefined) watch(result, (thrown) => observer.callbackThrew(thrown))
   } catch (thrown) {
     observer.callbackThrew(thrown)
   }

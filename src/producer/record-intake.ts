@@ -6,6 +6,7 @@
  */
 import type { ResolvedConfig } from '../config.js'
 import type { KafkaError } from '../errors.js'
+import { queueMicrotask } from '../event-loop.js'
 import type { Clock } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
 import { partitionForKey, type Partitioner } from '../partitioner.js'

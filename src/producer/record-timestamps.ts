@@ -3,6 +3,7 @@
  * burst several records share one reading: up to 16 of one callback of the event loop, and only while the reading
  * before is not older than a millisecond. Who sends less often than that gets a reading for each record.
  */
+import { nextTick } from '../event-loop.js'
 import type { Clock } from '../network/clock.js'
 
 const RECORDS_PER_READING = 16
@@ -35,7 +36,7 @@ export class RecordTimestamps {
     this.#left = RECORDS_PER_READING - 1
     if (this.#endsWithCallback) return
     this.#endsWithCallback = true
-    process.nextTick(this.#expire)
+    nextTick(this.#expire)
   }
 
   readonly #expire = (): void => {

@@ -1,4 +1,5 @@
 /** The seam for time: tests of the brokers themselves have a clock that they set. */
+import { clearTimeout, setTimeout } from '../event-loop.js'
 
 export interface BrokerClock {
   /** Milliseconds since the epoch. */

@@ -5,6 +5,7 @@
  */
 import { Duplex } from 'node:stream'
 import { ConnectionError } from '../errors.js'
+import { nextTick } from '../event-loop.js'
 
 export class MemorySocket extends Duplex {
   #peer: MemorySocket | undefined
@@ -70,7 +71,7 @@ export class MemorySocket extends Duplex {
     if (peer === undefined || peer.destroyed) {
       done(new ConnectionError('write ECONNRESET', { code: 'ECONNRESET' }))
     } else if (bytes.length === 0) {
-      process.nextTick(done)
+      nextTick(done)
     } else {
       peer.#onRead = done
       peer.push(Buffer.from(bytes))

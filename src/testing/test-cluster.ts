@@ -5,6 +5,7 @@
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { IllegalStateError } from '../errors.js'
+import { nextTick } from '../event-loop.js'
 import { Produce } from '../protocol/apis.js'
 import { readBatchHeader, readRecordBatch } from '../records/read-record-batch.js'
 import { Broker } from './broker.js'
@@ -415,7 +416,7 @@ export class TestCluster implements AsyncDisposable {
     if (!isListening) return MemorySocket.refused(text)
     const [client, server] = MemorySocket.pair()
     this.accept(node.broker.nodeId, server)
-    process.nextTick(() => {
+    nextTick(() => {
       if (!client.destroyed) client.emit('connect')
     })
     return client

@@ -45,6 +45,13 @@ describe('the system clock', () => {
     await expect(fired(clock, 0).then(() => fired(clock, 1))).resolves.toBeGreaterThan(0)
   })
 
+  test.each([NaN, Infinity, -Infinity])('refuses a delay of %s, and goes on', async (delayMs) => {
+    const clock = new SystemClock()
+    expect(() => clock.setTimer(delayMs, () => {})).toThrow(RangeError)
+    expect(() => clock.setTimer(delayMs, () => {}, { background: true })).toThrow(RangeError)
+    await expect(fired(clock, 1)).resolves.toBeGreaterThan(0)
+  })
+
   test('serves more timers than a call takes arguments', async () => {
     const { clock } = frozenClock()
     const others = Array.from({ length: 200_000 }, () => clock.setTimer(60_000, () => {}))
@@ -142,16 +149,19 @@ describe('the system clock', () => {
   })
 })
 
-/** clock.ts imports nothing, so it runs in another process once its types are gone. */
+/** The clock and the one module that it imports, to run in another process, once their types are gone. */
 async function compiledClock(): Promise<string> {
-  const { mkdtempSync, readFileSync, writeFileSync } = await import('node:fs')
+  const { mkdirSync, mkdtempSync, readFileSync, writeFileSync } = await import('node:fs')
   const { tmpdir } = await import('node:os')
   const { default: ts } = await import('typescript')
-  const source = readFileSync(join(__dirname, '../../src/network/clock.ts'), 'utf8')
-  const { outputText } = ts.transpileModule(source, {
-    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
-  })
-  const file = join(mkdtempSync(join(tmpdir(), 'clock-')), 'clock.js')
-  writeFileSync(file, outputText)
-  return file
+  const home = mkdtempSync(join(tmpdir(), 'clock-'))
+  mkdirSync(join(home, 'network'))
+  for (const name of ['event-loop', 'network/clock']) {
+    const source = readFileSync(join(__dirname, `../../src/${name}.ts`), 'utf8')
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
+    })
+    writeFileSync(join(home, `${name}.js`), outputText)
+  }
+  return join(home, 'network/clock.js')
 }

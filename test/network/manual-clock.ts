@@ -1,5 +1,5 @@
 /** A clock that moves only when a test says so. */
-import type { Clock, Timer, TimerOptions } from '../../src/network/clock.js'
+import { assertDelay, type Clock, type Timer, type TimerOptions } from '../../src/network/clock.js'
 
 interface Waiting {
   readonly due: number
@@ -23,6 +23,7 @@ export class ManualClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void, options: TimerOptions = {}): Timer {
+    assertDelay(delayMs)
     const timer = { due: this.#now + Math.max(0, delayMs), isBackground: options.background === true, fire }
     this.#waiting.add(timer)
     return { cancel: () => void this.#waiting.delete(timer) }
