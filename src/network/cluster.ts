@@ -1,22 +1,22 @@
 /**
- * The way into the cluster: bootstrap, and one connection per broker. At most one attempt to connect to a broker is
- * under way at any time; whoever asks meanwhile shares it.
+ * The way into the cluster: which brokers there are, one node for each, and which of them is asked what any broker may
+ * answer.
  */
-import { listed } from '../config-option.js'
 import type { ResolvedConfig } from '../config.js'
 import { AuthenticationError, ConnectionError, KafkaError, ProducerClosedError } from '../errors.js'
 import { Backoff } from './backoff.js'
 import type { BrokerVersions } from './broker-versions.js'
 import type { Clock } from './clock.js'
-import { Connection, type ConnectionOptions } from './connection.js'
-import type { Doubt } from './hang-up.js'
+import { BootstrapServers } from './bootstrap.js'
+import { BrokerNode, type BrokerNodeParts } from './broker-node.js'
+import { BrokerTurns } from './broker-turns.js'
+import type { Connection } from './connection.js'
+import { Connections } from './connections.js'
+import { inWords, isSameEndpoint, type Endpoint } from './endpoint.js'
 import { MetadataRefresh } from './metadata-refresh.js'
 import { Outages } from './outages.js'
-import { Pauses } from './pauses.js'
 import { Metadata, type TopicChange } from './metadata.js'
-import { expectNoSasl } from './sasl.js'
-import { wrongProtocol } from './tls.js'
-import type { Address, Connect, Lookup } from './transport.js'
+import type { Connect, Lookup } from './transport.js'
 
 /** The options that concern connections and metadata. */
 export type NetworkConfig = Pick<
@@ -70,29 +70,9 @@ export interface ClusterOptions {
   readonly onDisconnect?: (event: ConnectionEvent) => void
 }
 
-interface Endpoint {
-  readonly host: string
-  readonly port: number
-}
-
-/** So long a server may take to say what it speaks, when it hung up on TLS. */
-const ASK_MS = 1000
-
-/** One broker, or one bootstrap server, as far as connecting to it goes. */
-interface Node {
+/** A broker or a bootstrap server that may be connected to. */
+interface Candidate extends Endpoint {
   readonly id: number
-  endpoint: Endpoint
-  connection: Connection | undefined
-  /** The one attempt under way. */
-  attempt: Promise<Connection> | undefined
-  /** Since a connection was open. */
-  failures: number
-  /** Running time before which it is not tried again. */
-  retryAt: number
-  /** How many attempts began with another address of the name before this. */
-  rotation: number
-  /** It hung up on the first request: the next attempt asks whether that is for want of SASL. */
-  mayExpectSasl: boolean
 }
 
 export class Cluster {
@@ -101,46 +81,56 @@ export class Cluster {
   readonly #config: NetworkConfig
   readonly #clock: Clock
   readonly #random: () => number
-  readonly #reconnectBackoff: Backoff
-  readonly #setupTimeout: Backoff
   readonly #refresh: MetadataRefresh
+  readonly #connections: Connections
+  readonly #bootstrap: BootstrapServers
+  readonly #nodeParts: BrokerNodeParts
 
   /** Brokers by id, and bootstrap servers by ids from -1 downwards. */
-  readonly #nodes = new Map<number, Node>()
-  #bootstrapIds: Promise<readonly number[]> | undefined
+  readonly #nodes = new Map<number, BrokerNode>()
+  /** Where a coordinator is said to be while the metadata has that broker at another address. */
+  readonly #elsewhere = new Map<string, BrokerNode>()
   /** What each end point answered last, where that was a failure. */
   readonly #outages: Outages
 
   /** What the broker said that knew the latest features. */
   #newest: BrokerVersions | undefined
-
   #isClosed = false
-  /** Sockets that are not gone yet. */
-  readonly #connections = new Set<Connection>()
-  readonly #pauses: Pauses
 
   constructor(options: ClusterOptions) {
-    const { config, random = Math.random } = options
+    const { authenticate, clock, config, connect, lookup, random = Math.random } = options
     this.#options = options
     this.#config = config
-    this.#clock = options.clock
-    this.#outages = new Outages({ logger: config.logger, clock: options.clock })
-    this.#pauses = new Pauses(this.#clock)
+    this.#clock = clock
     this.#random = random
-    this.#reconnectBackoff = new Backoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random)
-    this.#setupTimeout = new Backoff(
-      config.socketConnectionSetupTimeoutMs,
-      config.socketConnectionSetupTimeoutMaxMs,
-      random,
-    )
-    const metadata = new Metadata(config)
-    this.metadata = metadata
+    this.#outages = new Outages({ logger: config.logger, clock })
+    this.#connections = new Connections({ config, clock, connect })
+    this.#bootstrap = new BootstrapServers(config, lookup, (server, message) => {
+      this.#outages.note(server, message)
+    })
+    this.#nodeParts = {
+      clock,
+      connect,
+      lookup,
+      connections: this.#connections,
+      authenticate,
+      reconnectBackoff: new Backoff(config.reconnectBackoffMs, config.reconnectBackoffMaxMs, random),
+      setupTimeout: new Backoff(
+        config.socketConnectionSetupTimeoutMs,
+        config.socketConnectionSetupTimeoutMaxMs,
+        random,
+      ),
+      onOpen: (connection) => this.#onOpen(connection),
+      onClose: (connection, reason, node) => this.#onClose(connection, reason, node),
+      onUnreachable: ({ id, endpoint }, error) => this.#outages.failed(id, endpoint, error),
+    }
+    this.metadata = new Metadata(config)
     this.#refresh = new MetadataRefresh({
-      metadata,
+      metadata: this.metadata,
       config,
-      clock: options.clock,
+      clock,
       random,
-      anyConnection: () => this.anyConnection(),
+      anyConnection: (turns) => this.anyConnection(turns),
       rebootstrap: (reason) => this.#forgetNodes(reason),
       onAnswer: (from, changes) => {
         this.#matchNodes(from)
@@ -154,59 +144,57 @@ export class Cluster {
 
   /** The connection to a broker, where it can be used right now. */
   connection(nodeId: number): Connection | undefined {
-    const node = this.#nodes.get(nodeId)
-    const connection = node?.connection
-    if (connection?.isOpen !== true) return undefined
-    if (!connection.isStale) return connection
-    connection.close()
-    return undefined
+    return this.#current(nodeId)?.connection
   }
 
   /**
-   * The connection to a broker, made if need be: to one of the metadata, or where another broker said that it is. An
-   * attempt that is under way is shared; a new one waits for the reconnect back-off first, then tries every address of
-   * the name once. Rejects with ConnectionError (or what made the attempt fail) after one attempt: whoever still wants it
-   * calls again.
+   * The connection to a broker of the metadata, made if need be. An attempt that is under way is shared; a new one waits
+   * for the reconnect back-off first. Rejects with ConnectionError (or what made the attempt fail) after one attempt: call
+   * again while it is still wanted.
    */
-  async connect(nodeId: number, endpoint?: Endpoint): Promise<Connection> {
-    const broker = this.metadata.brokers.get(nodeId) ?? endpoint
+  async connect(nodeId: number): Promise<Connection> {
+    const broker = this.metadata.brokers.get(nodeId)
     const node = broker === undefined ? this.#nodes.get(nodeId) : this.#node(nodeId, broker)
     if (this.#isClosed) throw closedError()
     if (node === undefined) throw new ConnectionError(`broker ${nodeId} is not in the metadata`)
-    return this.connection(nodeId) ?? this.#attempt(node)
+    return node.connect()
   }
 
   /**
-   * A connection to any broker: the open one with the fewest requests in flight; otherwise brokers are tried in turn,
-   * then bootstrap servers. Rejects when all failed, with an error that says what each answered: it is not retriable
-   * where the configuration has to change, for one wrong server among others that are only down proves nothing.
+   * The same for a broker at the address where another one said that it is. While the metadata has it elsewhere one of the
+   * two is out of date, so it gets a connection of its own, and metadata is asked for.
    */
-  async anyConnection(): Promise<Connection> {
-    const open = this.#leastLoaded()
-    if (open !== undefined) return open
-    const tried = new Set<number>()
-    let last: unknown
-    const refusals: KafkaError[] = []
-    for (;;) {
-      if (this.#isClosed) throw closedError()
-      const next = await this.#nextCandidate(tried)
-      if (next === undefined) break
-      tried.add(next)
-      try {
-        return await this.connect(next)
-      } catch (error) {
-        last = error
-        if (error instanceof KafkaError && !error.retriable) refusals.push(error)
-      }
-      // Somebody else may have had more luck meanwhile.
-      const found = this.#leastLoaded()
-      if (found !== undefined) return found
+  async connectAt(nodeId: number, endpoint: Endpoint): Promise<Connection> {
+    if (this.#isClosed) throw closedError()
+    const known = this.#current(nodeId)?.endpoint ?? this.metadata.brokers.get(nodeId)
+    if (known === undefined || isSameEndpoint(known, endpoint)) return this.#node(nodeId, endpoint).connect()
+    for (const [key, { connection, isConnecting, retryAt }] of this.#elsewhere) {
+      if (connection === undefined && !isConnecting && retryAt <= this.#clock.now())
+        this.#elsewhere.delete(key)
     }
-    // Credentials are the same for all; what else can be wrong for good may be that one server's.
-    const refusal =
-      refusals.find(isOfCredentials) ?? (refusals.length === tried.size ? refusals[0] : undefined)
-    if (refusal !== undefined) throw refusal
-    throw new ConnectionError(`no broker can be reached: ${this.lastErrors()}`, { cause: last })
+    this.requestMetadataUpdate()
+    const key = `${nodeId} ${inWords(endpoint)}`
+    const node = this.#elsewhere.get(key) ?? new BrokerNode(nodeId, endpoint, this.#nodeParts)
+    this.#elsewhere.set(key, node)
+    return node.connect()
+  }
+
+  /**
+   * A connection to any broker: an open one that has not had its turn, and has the fewest requests in flight; otherwise one
+   * more broker is connected to; otherwise the open one whose turn is the longest ago. With none open brokers are tried one
+   * after the other, then bootstrap servers. Rejects when all failed, with an error that says what each answered: it is not
+   * retriable where the configuration has to change, for one wrong server among others that are only down proves nothing.
+   */
+  async anyConnection(turns: BrokerTurns = new BrokerTurns()): Promise<Connection> {
+    if (this.#isClosed) throw closedError()
+    // One bootstrap server that cannot help is no reason to know no other broker.
+    if (!turns.areUntouched && this.metadata.brokers.size === 0) this.requestMetadataUpdate()
+    return (
+      this.#fresh(turns) ??
+      (await this.#anotherBroker(turns)) ??
+      this.#open(turns) ??
+      this.#firstToOpen(turns)
+    )
   }
 
   /** The level of a feature that is in force, such as 'transaction.version', as the newest answer to ApiVersions says. */
@@ -223,10 +211,8 @@ export class Cluster {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#refresh.close()
-    this.#pauses.endAll()
-    const connections = [...this.#connections]
-    for (const connection of connections) connection.close(closedError())
-    await Promise.all(connections.map((connection) => connection.closed))
+    this.#forgetNodes(closedError())
+    await this.#connections.closeAll(closedError())
   }
 
   /**
@@ -241,301 +227,215 @@ export class Cluster {
 
   // Nodes
 
-  /** Ends every connection; attempts under way find themselves unwanted. */
+  /** Ends every connection, and the attempts under way. */
   #forgetNodes(reason: KafkaError): void {
-    this.#bootstrapIds = undefined
-    const nodes = [...this.#nodes.values()]
+    this.#bootstrap.forget()
+    const nodes = [...this.#nodes.values(), ...this.#elsewhere.values()]
     this.#nodes.clear()
-    for (const node of nodes) node.connection?.close(reason)
+    this.#elsewhere.clear()
+    for (const node of nodes) node.retire(reason)
   }
 
-  #node(id: number, endpoint: Endpoint): Node {
-    let node = this.#nodes.get(id)
+  /** The node of a broker, unless the metadata has moved it: then the old connection ends as if it had been lost. */
+  #current(id: number): BrokerNode | undefined {
+    const node = this.#nodes.get(id)
+    const broker = this.metadata.brokers.get(id)
+    if (node === undefined || broker === undefined || isSameEndpoint(node.endpoint, broker)) return node
+    this.#nodes.delete(id)
+    node.retire(
+      new ConnectionError(`broker ${id} moved from ${inWords(node.endpoint)} to ${inWords(broker)}`),
+    )
+    return undefined
+  }
+
+  #node(id: number, endpoint: Endpoint): BrokerNode {
+    let node = this.#current(id)
     if (node === undefined) {
-      node = {
-        id,
-        endpoint,
-        connection: undefined,
-        attempt: undefined,
-        failures: 0,
-        retryAt: 0,
-        rotation: 0,
-        mayExpectSasl: false,
-      }
+      node = new BrokerNode(id, endpoint, this.#nodeParts)
       this.#nodes.set(id, node)
-    } else if (!isSameEndpoint(node.endpoint, endpoint)) {
-      // It moved: what was learned about the old place says nothing about the new one.
-      node.endpoint = endpoint
-      node.failures = 0
-      node.retryAt = 0
     }
     return node
   }
 
-  /** After new metadata: a bootstrap server that is one of the brokers becomes it, and brokers that left are forgotten. */
+  /** After new metadata: brokers that moved lose their connections, those that left are forgotten. */
   #matchNodes(connection: Connection): void {
-    const node = this.#nodes.get(connection.nodeId)
-    if (connection.nodeId < 0 && node?.connection === connection) {
-      for (const broker of this.metadata.brokers.values()) {
-        if (!isSameEndpoint(broker, node.endpoint)) continue
-        const adopted = this.#node(broker.id, broker)
-        if (adopted.connection !== undefined || adopted.attempt !== undefined) continue
-        node.connection = undefined
-        adopted.connection = connection
-        connection.adopt(broker.id)
-        break
-      }
+    const { brokers } = this.metadata
+    for (const id of brokers.keys()) this.#current(id)
+    this.#adopt(connection)
+    for (const { id, connection: open, isConnecting } of this.#nodes.values()) {
+      if (id >= 0 && !brokers.has(id) && open === undefined && !isConnecting) this.#nodes.delete(id)
     }
-    for (const { id, connection: open, attempt } of this.#nodes.values()) {
-      if (id >= 0 && !this.metadata.brokers.has(id) && open === undefined && attempt === undefined) {
-        this.#nodes.delete(id)
-      }
-    }
-    const inUse = Array.from(this.#nodes.values(), ({ endpoint }) => endpoint)
+    const nodes = [...this.#nodes.values(), ...this.#elsewhere.values()]
+    const inUse = nodes.map(({ endpoint }) => endpoint)
     this.#outages.keepOnly([...inUse, ...this.#config.bootstrapServers])
   }
 
-  #leastLoaded(): Connection | undefined {
-    let best: Connection | undefined
+  /** A bootstrap server that is one of the brokers becomes it, with its connection. */
+  #adopt({ nodeId }: Connection): void {
+    const node = this.#nodes.get(nodeId)
+    if (node === undefined || nodeId >= 0) return
+    for (const broker of this.metadata.brokers.values()) {
+      const known = this.#nodes.get(broker.id)
+      if (!isSameEndpoint(broker, node.endpoint)) continue
+      if (known?.connection !== undefined || known?.isConnecting === true) continue
+      this.#nodes.delete(nodeId)
+      this.#nodes.set(broker.id, node)
+      node.adopt(broker.id)
+      return
+    }
+  }
+
+  // Which broker is asked
+
+  /** The open connection to somebody who may be able to help, with the fewest requests in flight. */
+  #fresh(turns: BrokerTurns): Connection | undefined {
+    // A bootstrap server may be no member of the cluster: it comes last, and helps out only before members are known to.
+    const mayBootstrap = this.metadata.brokers.size === 0 || turns.areUntouched
     const now = this.#clock.now()
-    const load = (one: Connection): number =>
-      // Bootstrap servers come last: they may be no member of the cluster. Those that want to be left alone come later.
-      one.inFlight + (one.nodeId < 0 ? 1e6 : 0) + (one.throttledUntil > now ? 1e9 : 0)
-    for (const { id } of this.#nodes.values()) {
-      const connection = this.connection(id)
-      if (connection !== undefined && (best === undefined || load(connection) < load(best))) best = connection
+    return this.#best(
+      (connection) => turns.of(connection) === 0 && (connection.nodeId >= 0 || mayBootstrap),
+      ({ inFlight, nodeId, throttledUntil }) =>
+        inFlight + (nodeId < 0 ? 1e6 : 0) + (throttledUntil > now ? 1e9 : 0),
+    )
+  }
+
+  /** Any open connection, the one to the broker whose turn is the longest ago. */
+  #open(turns: BrokerTurns): Connection | undefined {
+    return this.#best(
+      () => true,
+      (connection) => turns.of(connection),
+    )
+  }
+
+  #best(
+    isEligible: (connection: Connection) => boolean,
+    cost: (connection: Connection) => number,
+  ): Connection | undefined {
+    let best: Connection | undefined
+    let equals = 0
+    for (const { connection } of this.#nodes.values()) {
+      if (connection === undefined || !isEligible(connection)) continue
+      const difference = best === undefined ? -1 : cost(connection) - cost(best)
+      equals = difference < 0 ? 1 : equals + (difference === 0 ? 1 : 0)
+      // Among equals each is as likely as the others, so that not every client asks the same broker.
+      if (difference < 0 || (difference === 0 && this.#random() < 1 / equals)) best = connection
     }
     return best
   }
 
   /**
-   * Attempts under way first, then whoever has not failed, then the one whose failure is the longest ago: a broker that
-   * accepts connections and answers nothing must not be tried again and again. Bootstrap servers when no broker is left.
+   * Where some connections are open, but all to brokers that had their turn: one more, to a broker that had none. One that
+   * cannot be reached has had it.
    */
-  async #nextCandidate(tried: ReadonlySet<number>): Promise<number | undefined> {
+  async #anotherBroker(turns: BrokerTurns): Promise<Connection | undefined> {
+    if (this.#open(turns) === undefined) return undefined
     const { brokers } = this.metadata
-    const pick = (ids: readonly number[]): number | undefined => {
-      const rank = (id: number): number => {
-        const node = this.#nodes.get(id)
-        return node?.attempt !== undefined ? -1 : (node?.retryAt ?? 0)
-      }
-      return ids.filter((id) => !tried.has(id)).toSorted((a, b) => rank(a) - rank(b))[0]
-    }
-    const known = pick(this.#shuffled([...brokers.keys()]))
-    if (known !== undefined) return known
-    if (brokers.size > 0 && this.#config.metadataRecoveryStrategy === 'none') return undefined
-    this.#bootstrapIds ??= this.#resolveBootstrap()
-    return pick(await this.#bootstrapIds)
-  }
-
-  /** So that not every client asks the same broker. */
-  #shuffled(ids: number[]): number[] {
-    for (let i = ids.length - 1; i > 0; i--) {
-      const j = Math.floor(this.#random() * (i + 1))
-      const swapped = ids[i]!
-      ids[i] = ids[j]!
-      ids[j] = swapped
-    }
-    return ids
-  }
-
-  async #resolveBootstrap(): Promise<readonly number[]> {
-    const endpoints: Endpoint[] = []
-    for (const { host, port } of this.#config.bootstrapServers) {
-      let hosts: readonly string[] = [host]
-      if (this.#config.clientDnsLookup === 'resolve_canonical_bootstrap_servers_only') {
-        try {
-          hosts = await this.#options.lookup.canonicalNames(host)
-        } catch (error) {
-          // The attempt to connect will say the same; the names are asked for again the next time.
-          this.#outages.note({ host, port }, unresolved(host, port, error).message)
-          this.#bootstrapIds = undefined
-        }
-      }
-      for (const name of hosts) endpoints.push({ host: name, port })
-    }
-    return endpoints.map((endpoint, index) => this.#node(-1 - index, endpoint).id)
-  }
-
-  // Attempts
-
-  #attempt(node: Node): Promise<Connection> {
-    if (node.attempt !== undefined) return node.attempt
-    const attempt = this.#open(node).finally(() => {
-      node.attempt = undefined
-    })
-    // Whoever shares it has the rejection; nobody may.
-    attempt.catch(() => {})
-    node.attempt = attempt
-    return attempt
-  }
-
-  async #open(node: Node): Promise<Connection> {
-    await this.#pause(node)
-    const { endpoint } = node
-    const { host, port } = endpoint
-    const failures: KafkaError[] = []
+    const candidates = brokers.size > 0 ? [...brokers.values()] : await this.#bootstrapServers()
+    const now = this.#clock.now()
+    const isEligible = (one: Candidate): boolean =>
+      turns.of(one) === 0 && (this.#nodes.get(one.id)?.retryAt ?? 0) <= now
+    const another = this.#shuffled(candidates).find(isEligible)
+    if (another === undefined) return undefined
     try {
-      const ips = await this.#options.lookup.addresses(host)
-      const first = node.rotation
-      for (let i = 0; i < ips.length && !this.#isClosed; i++) {
-        try {
-          const connection = await this.#openAddress(node, { host, port, ip: ips[(first + i) % ips.length]! })
-          this.#outages.reached(endpoint)
-          return connection
-        } catch (error) {
-          failures.push(error as KafkaError)
-          node.rotation++
-        }
+      return await this.connect(another.id)
+    } catch {
+      turns.took(another)
+      return undefined
+    }
+  }
+
+  /** With no connection open: one broker after the other, until somebody has one. */
+  async #firstToOpen(turns: BrokerTurns): Promise<Connection> {
+    const tried = new Set<number>()
+    let last: unknown
+    const refusals: KafkaError[] = []
+    for (;;) {
+      if (this.#isClosed) throw closedError()
+      const next = await this.#nextCandidate(tried, turns)
+      if (next === undefined) break
+      tried.add(next)
+      try {
+        return await this.connect(next)
+      } catch (error) {
+        last = error
+        if (error instanceof KafkaError && !error.retriable) refusals.push(error)
       }
-    } catch (error) {
-      failures.push(unresolved(host, port, error))
+      // Another attempt may have had more luck meanwhile.
+      const found = this.#open(turns)
+      if (found !== undefined) return found
     }
-    if (this.#isClosed) throw closedError()
-    const error = summary(failures)
-    this.#backOff(node, endpoint)
-    this.#outages.failed(node.id, endpoint, error)
-    throw error
-  }
-
-  async #openAddress(node: Node, address: Address): Promise<Connection> {
-    let isAnnounced = false
-    const { authenticate = node.mayExpectSasl ? expectNoSasl : undefined } = this.#options
-    const connection: Connection = this.#connectionTo(node, address, {
-      setupTimeoutMs: this.#setupTimeout.delay(node.failures),
-      authenticate,
-      onClose: (reason) => this.#onClose(connection, reason, isAnnounced),
-    })
-    try {
-      await connection.open()
-    } catch (error) {
-      const speaks = await this.#speaksOtherwise(connection.doubt, node, address)
-      if (speaks !== undefined) throw wrongProtocol(connection.peer, speaks)
-      throw error
-    }
-    node.mayExpectSasl = false
-    const { versions } = connection
-    if (versions !== undefined && versions.featuresEpoch >= (this.#newest?.featuresEpoch ?? -1n))
-      this.#newest = versions
-    if (this.#nodes.get(node.id) !== node) {
-      const error = new ConnectionError(`${address.host}:${address.port} is not wanted any more`)
-      connection.close(error)
-      throw error
-    }
-    node.connection = connection
-    node.failures = 0
-    const { host, port } = address
-    isAnnounced = true
-    this.#options.onConnect?.({ nodeId: node.id, host, port })
-    return connection
-  }
-
-  #connectionTo(node: Node, address: Address, more: Partial<ConnectionOptions>): Connection {
-    const { connect, config } = this.#options
-    const { clientId, requestTimeoutMs, connectionsMaxIdleMs, socketMaxResponseBytes } = config
-    const connection = new Connection({
-      nodeId: node.id,
-      address,
-      connect,
-      clock: this.#clock,
-      setupTimeoutMs: config.socketConnectionSetupTimeoutMs,
-      clientId,
-      requestTimeoutMs,
-      connectionsMaxIdleMs,
-      socketMaxResponseBytes,
-      ...more,
-    })
-    this.#connections.add(connection)
-    void connection.closed.then(() => this.#connections.delete(connection))
-    return connection
+    // Credentials are the same for all; what else can be wrong for good may be that one server's.
+    const refusal =
+      refusals.find(isOfCredentials) ?? (refusals.length === tried.size ? refusals[0] : undefined)
+    if (refusal !== undefined) throw refusal
+    throw new ConnectionError(`no broker can be reached: ${this.lastErrors()}`, { cause: last })
   }
 
   /**
-   * Whoever hung up is asked what it speaks: TLS where plaintext was wanted, or the other way round. It gets to know
-   * nothing but the name of this package.
+   * By turns; of those without one attempts under way first, then brokers that have not failed, then the one whose failure
+   * is the longest ago: a broker that accepts connections and answers nothing must not be tried again and again. Bootstrap
+   * servers when no broker is left.
    */
-  async #speaksOtherwise(
-    doubt: Doubt | undefined,
-    node: Node,
-    address: Address,
-  ): Promise<'TLS' | 'plaintext' | undefined> {
-    const { otherwise } = this.#options.connect
-    if (doubt === undefined || doubt === 'SASL expected') return undefined
-    if (otherwise === undefined || this.#isClosed) return undefined
-    const connection = this.#connectionTo(node, address, {
-      connect: otherwise,
-      clientId: null,
-      setupTimeoutMs: ASK_MS,
-      requestTimeoutMs: ASK_MS,
-    })
-    try {
-      if (doubt === 'TLS port') await connection.reach()
-      else await connection.open()
-    } catch {
-      // It is something else, of which the first attempt has said more.
-      return undefined
+  async #nextCandidate(tried: ReadonlySet<number>, turns: BrokerTurns): Promise<number | undefined> {
+    const { brokers } = this.metadata
+    const rank = ({ id }: Candidate): number => {
+      const node = this.#nodes.get(id)
+      return node?.isConnecting === true ? -1 : (node?.retryAt ?? 0)
     }
-    connection.close()
-    return doubt === 'TLS port' ? 'TLS' : 'plaintext'
+    const pick = (candidates: readonly Candidate[]): number | undefined =>
+      candidates
+        .filter(({ id }) => !tried.has(id))
+        .toSorted((a, b) => turns.of(a) - turns.of(b) || rank(a) - rank(b))[0]?.id
+    const known = pick(this.#shuffled([...brokers.values()]))
+    if (known !== undefined) return known
+    if (brokers.size > 0 && this.#config.metadataRecoveryStrategy === 'none') return undefined
+    return pick(await this.#bootstrapServers())
   }
 
-  #onClose(connection: Connection, reason: KafkaError | undefined, isAnnounced: boolean): void {
-    const { nodeId, host, port } = connection
-    const node = this.#nodes.get(nodeId)
-    if (node?.connection === connection) {
-      node.connection = undefined
-      node.mayExpectSasl = connection.doubt === 'SASL expected'
-      if (reason !== undefined) {
-        node.rotation++
-        this.#backOff(node, node.endpoint)
-      }
+  /** So that not every client asks the same broker. */
+  #shuffled(candidates: readonly Candidate[]): Candidate[] {
+    const shuffled = [...candidates]
+    for (let i = shuffled.length - 1; i > 0; i--) {
+      const j = Math.floor(this.#random() * (i + 1))
+      const swapped = shuffled[i]!
+      shuffled[i] = shuffled[j]!
+      shuffled[j] = swapped
     }
-    if (!isAnnounced) return
-    this.#options.onDisconnect?.({ nodeId, host, port, ...(reason === undefined ? {} : { error: reason }) })
-    if (reason === undefined || this.#isClosed) return
-    this.#outages.note({ host, port }, reason.message)
-    this.#config.logger.info('a connection was lost', { nodeId, host, port, error: reason.message })
+    return shuffled
+  }
+
+  async #bootstrapServers(): Promise<Candidate[]> {
+    const endpoints = await this.#bootstrap.endpoints()
+    return endpoints.map(({ host, port }, index) => {
+      const id = -1 - index
+      this.#node(id, { host, port })
+      return { id, host, port }
+    })
+  }
+
+  // What nodes tell
+
+  #onOpen({ nodeId, host, port, versions }: Connection): void {
+    if (versions !== undefined && versions.featuresEpoch >= (this.#newest?.featuresEpoch ?? -1n))
+      this.#newest = versions
+    this.#outages.reached({ host, port })
+    this.#options.onConnect?.({ nodeId, host, port })
+  }
+
+  #onClose({ nodeId, host, port }: Connection, error: KafkaError | undefined, node: BrokerNode): void {
+    this.#options.onDisconnect?.({ nodeId, host, port, ...(error === undefined ? {} : { error }) })
+    if (error === undefined || this.#isClosed) return
+    this.#config.logger.info('a connection was lost', { nodeId, host, port, error: error.message })
+    if (node.isRetired) return
+    this.#outages.note({ host, port }, error.message)
     // The broker may be gone for good, and others lead its partitions.
     this.requestMetadataUpdate()
-  }
-
-  #backOff(node: Node, endpoint: Endpoint): void {
-    if (!isSameEndpoint(node.endpoint, endpoint)) return
-    node.retryAt = this.#clock.now() + this.#reconnectBackoff.delay(node.failures)
-    node.failures++
-  }
-
-  /** Waits until the broker may be tried again, less when it moves elsewhere or everything is closed. */
-  async #pause(node: Node): Promise<void> {
-    for (;;) {
-      const wait = node.retryAt - this.#clock.now()
-      if (this.#isClosed) throw closedError()
-      if (wait <= 0) return
-      await this.#pauses.pause(wait)
-    }
   }
 }
 
 /** The broker's word on who we are. */
 function isOfCredentials(error: KafkaError): boolean {
   return error instanceof AuthenticationError && error.errno !== undefined
-}
-
-function isSameEndpoint(a: Endpoint, b: Endpoint): boolean {
-  return a.host === b.host && a.port === b.port
-}
-
-function unresolved(host: string, port: number, cause: unknown): ConnectionError {
-  const { code, message } = cause as NodeJS.ErrnoException
-  return new ConnectionError(`${host}:${port}: the name cannot be resolved (${code ?? message})`, { cause })
-}
-
-/** One error for all addresses of a name; a refusal for good says more than that others are down. */
-function summary(failures: readonly KafkaError[]): KafkaError {
-  const refusal = failures.find(({ retriable }) => !retriable)
-  if (refusal !== undefined || failures.length === 1) return refusal ?? failures[0]!
-  const messages = failures.map(({ message }) => message)
-  return new ConnectionError(listed(messages, '; '), { cause: failures.at(-1) })
 }
 
 function closedError(): ProducerClosedError {

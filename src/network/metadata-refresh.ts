@@ -8,6 +8,7 @@ import { Metadata as MetadataApi, ZERO_UUID } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
 import { metadataReaction } from '../protocol/reactions.js'
 import { Backoff } from './backoff.js'
+import { BrokerTurns } from './broker-turns.js'
 import type { Clock, Timer } from './clock.js'
 import type { Connection } from './connection.js'
 import { RepeatedWarning } from '../repeated-warning.js'
@@ -31,7 +32,7 @@ export interface MetadataRefreshParts {
   readonly clock: Clock
   readonly random: () => number
   /** Where to ask. */
-  readonly anyConnection: () => Promise<Connection>
+  readonly anyConnection: (turns: BrokerTurns) => Promise<Connection>
   /** All connections are to be ended, and the bootstrap servers asked next. */
   readonly rebootstrap: (reason: KafkaError) => void
   /** An answer was taken in. */
@@ -43,6 +44,7 @@ export class MetadataRefresh {
   readonly #parts: MetadataRefreshParts
   readonly #backoff: Backoff
   readonly #warning: RepeatedWarning
+  readonly #turns = new BrokerTurns()
 
   /** Everything in use is to be asked for. */
   #needsAll = false
@@ -111,7 +113,7 @@ export class MetadataRefresh {
     this.#missingSince ??= clock.now()
     try {
       if (this.#isMissingForTooLong()) this.#rebootstrap('no metadata came for too long')
-      const hasNews = await this.#ask(await anyConnection())
+      const hasNews = await this.#ask(await anyConnection(this.#turns))
       this.#rounds = hasNews ? 0 : this.#rounds + 1
     } catch (error) {
       this.#rounds++
@@ -143,6 +145,7 @@ export class MetadataRefresh {
     })
     if (response.errorCode !== 0) {
       const retriable = metadataReaction(response.errorCode) === 'retry'
+      this.#turns.took(connection)
       throw brokerError(response.errorCode, 'metadata', { retriable })
     }
     const doubtsBefore = this.#countDoubts(asked)
@@ -160,10 +163,12 @@ export class MetadataRefresh {
     this.#missingSince = undefined
     this.#warning.over()
     if (isAll || this.#ageTimer === undefined) this.#watchAge()
-    for (const name of asked) {
-      if (metadata.isUnsettled(name)) this.#needsAll = true
-    }
+    const isUnsettled = [...asked].some((name) => metadata.isUnsettled(name))
+    if (isUnsettled) this.#needsAll = true
     onAnswer(connection, changes)
+    // Another broker may know more: news spread from one to the other.
+    if (isUnsettled) this.#turns.took(connection)
+    else this.#turns.startOver()
     // A doubt that is new is news too: the answer that settles it is asked for soon.
     return changes.some(({ error }) => error === undefined) || this.#countDoubts(asked) > doubtsBefore
   }

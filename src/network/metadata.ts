@@ -11,6 +11,7 @@ import { ZERO_UUID } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
 import { metadataReaction } from '../protocol/reactions.js'
 import type { ResponseOf } from '../protocol/schema.js'
+import { isEndpoint, MAX_HOST_LENGTH } from './endpoint.js'
 import { TopicDoubts, type Source } from './topic-doubts.js'
 
 export type MetadataResponse = ResponseOf<typeof MetadataApi>
@@ -63,9 +64,6 @@ export interface LeaderHint {
   readonly endpoint?:
     { readonly host: string; readonly port: number; readonly rack?: string | null } | undefined
 }
-
-/** A name of DNS is no longer, and the host of a broker stands in many messages. */
-const MAX_HOST_LENGTH = 255
 
 interface Entry {
   readonly name: string
@@ -303,8 +301,8 @@ export class Metadata {
   }
 }
 
-function isUsable({ id, host, port }: { id: number; host: string; port: number }): boolean {
-  return id >= 0 && host !== '' && host.length <= MAX_HOST_LENGTH && port > 0 && port < 65_536
+function isUsable(broker: Broker): boolean {
+  return broker.id >= 0 && isEndpoint(broker)
 }
 
 /** Why the partitions of a row cannot be what the topic has. An index is bounded by the rows before it is used. */

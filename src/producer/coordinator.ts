@@ -7,7 +7,9 @@ import { KafkaError, ProducerClosedError, ProducerFencedError, ProtocolError } f
 import type { Backoff } from '../network/backoff.js'
 import type { Clock } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
+import { BrokerTurns } from '../network/broker-turns.js'
 import type { Connection } from '../network/connection.js'
+import { inWords, isEndpoint, type Endpoint } from '../network/endpoint.js'
 import { Pauses } from '../network/pauses.js'
 import { FindCoordinator } from '../protocol/apis.js'
 import { brokerError, errorName } from '../protocol/error-codes.js'
@@ -22,7 +24,7 @@ import type { Api } from '../protocol/schema.js'
 const keyTypes = { group: 0, transaction: 1 } as const
 
 export interface CoordinatorParts {
-  readonly cluster: Pick<Cluster, 'anyConnection' | 'connect'>
+  readonly cluster: Pick<Cluster, 'anyConnection' | 'connectAt'>
   readonly clock: Clock
   readonly backoff: Backoff
   /** For answers that say: the last transaction is not quite over. */
@@ -49,17 +51,22 @@ interface Question<Req, Res> {
   readonly onLost?: () => void
 }
 
-interface Endpoint {
+/** Where a broker said that the coordinator is. */
+interface Found extends Endpoint {
   readonly nodeId: number
-  readonly host: string
-  readonly port: number
+  /** Who said it. */
+  readonly by: Connection
 }
 
 export class Coordinator {
   readonly #parts: CoordinatorParts
   readonly #type: keyof typeof keyTypes
   readonly #key: string
-  #broker: Endpoint | null = null
+  /** Brokers that did not know the coordinator, or knew a wrong one. */
+  readonly #turns = new BrokerTurns()
+  #found: Found | null = null
+  /** To the coordinator: for as long as it lasts, whatever the metadata says of that broker. */
+  #link: Connection | null = null
   #isClosed = false
   readonly #pauses: Pauses
   /** Ends what is being waited for. */
@@ -92,6 +99,7 @@ export class Coordinator {
         const { reaction, errorCode, of } = question.verdict(response)
         if (reaction === 'success') {
           this.lastError = null
+          this.#turns.startOver()
           return response
         }
         error = this.#error(
@@ -100,11 +108,11 @@ export class Coordinator {
           errorCode,
           reaction,
         )
-        if (reaction === 'find') this.#broker = null
+        if (reaction === 'find') this.#findElsewhere()
       } catch (thrown) {
         if (!(thrown instanceof KafkaError)) throw thrown
         if (isOnItsWay && thrown.retriable) question.onLost?.()
-        this.#broker = null
+        this.#findElsewhere()
         error = thrown
       }
       this.lastError = error
@@ -120,13 +128,24 @@ export class Coordinator {
     for (const end of this.#waits) end()
   }
 
+  /** An idle connection that was closed makes the coordinator be found again: it may have moved since. */
   async #connection(): Promise<Connection> {
-    this.#broker ??= await this.#find()
-    return this.#parts.cluster.connect(this.#broker.nodeId, this.#broker)
+    if (this.#link?.isOpen === true && !this.#link.isStale) return this.#link
+    this.#link = null
+    this.#found = await this.#find()
+    this.#link = await this.#parts.cluster.connectAt(this.#found.nodeId, this.#found)
+    return this.#link
   }
 
-  async #find(): Promise<Endpoint> {
-    const connection = await this.#parts.cluster.anyConnection()
+  /** The coordinator could not be reached, or is another one: the next attempt asks another broker where it is. */
+  #findElsewhere(): void {
+    if (this.#found !== null) this.#turns.took(this.#found.by)
+    this.#found = null
+    this.#link = null
+  }
+
+  async #find(): Promise<Found> {
+    const connection = await this.#parts.cluster.anyConnection(this.#turns)
     const response = await connection.request(FindCoordinator, {
       key: this.#key,
       keyType: keyTypes[this.#type],
@@ -135,14 +154,18 @@ export class Coordinator {
     const found = response.coordinators[0] ?? response
     const reaction = coordinatorReaction(findCoordinatorReactions, found.errorCode)
     if (reaction !== 'success') {
+      this.#turns.took(connection)
       throw this.#error('FindCoordinator', connection, found.errorCode, reaction, found.errorMessage)
     }
-    if (found.nodeId < 0) {
-      throw new ProtocolError(`broker ${connection.nodeId} answered FindCoordinator without a broker`, {
-        retriable: true,
-      })
+    const { nodeId, host, port } = found
+    if (nodeId < 0 || !isEndpoint(found)) {
+      this.#turns.took(connection)
+      throw new ProtocolError(
+        `broker ${connection.nodeId} answered FindCoordinator with broker ${nodeId} at ${inWords(found)}, where none can be`,
+        { retriable: true },
+      )
     }
-    return { nodeId: found.nodeId, host: found.host, port: found.port }
+    return { nodeId, host, port, by: connection }
   }
 
   #error(

@@ -4,6 +4,7 @@
  */
 import { KafkaError, UnsupportedVersionError } from '../errors.js'
 import type { Backoff } from '../network/backoff.js'
+import { BrokerTurns } from '../network/broker-turns.js'
 import type { Clock, Timer } from '../network/clock.js'
 import type { Cluster } from '../network/cluster.js'
 import { InitProducerId } from '../protocol/apis.js'
@@ -34,6 +35,7 @@ export class Idempotence extends SequenceGate {
   override lastError: KafkaError | null = null
   protected override readonly holdOfGap = 'producer-id'
   readonly #parts: IdempotenceParts
+  readonly #turns = new BrokerTurns()
   #isInitializing = false
   #retry: Timer | null = null
   #isClosed = false
@@ -88,18 +90,20 @@ export class Idempotence extends SequenceGate {
   async #initialize(attempts: number): Promise<void> {
     const { cluster } = this.#parts
     try {
-      const connection = await cluster.anyConnection()
+      const connection = await cluster.anyConnection(this.#turns)
       const response = await connection.request(InitProducerId, {
         ...NO_TRANSACTION,
         producerId: -1n,
         producerEpoch: -1,
       })
+      this.#turns.took(connection)
       const reaction = initProducerIdReaction(response.errorCode)
       const where = `InitProducerId at broker ${connection.nodeId}`
       if (reaction === 'success') {
         const identity = givenIdentity(response, where)
         this.#isInitializing = false
         this.lastError = null
+        this.#turns.startOver()
         this.identity = identity
         return
       }

@@ -39,7 +39,7 @@ import { allowedIn, transactionStates, type TransactionCall } from './transactio
 
 export interface TransactionManagerParts extends CoordinatorParts {
   readonly config: Pick<ResolvedConfig, 'maxBlockMs' | 'transactionTimeoutMs' | 'logger'>
-  readonly cluster: Pick<Cluster, 'anyConnection' | 'connect' | 'finalizedFeature'>
+  readonly cluster: Pick<Cluster, 'anyConnection' | 'connectAt' | 'finalizedFeature'>
   readonly clock: Clock
   /** Fulfilled when every record that was sent has ended, well or badly. */
   readonly flush: () => Promise<void>

@@ -14,10 +14,12 @@ import {
   type ConnectionEvent,
   type NetworkConfig,
 } from '../../src/network/cluster.js'
+import { BrokerTurns } from '../../src/network/broker-turns.js'
 import type { TopicChange } from '../../src/network/metadata.js'
 import { ApiVersions, Metadata, Produce, SaslHandshake } from '../../src/protocol/apis.js'
 import { ManualClock, settled } from './manual-clock.js'
 import { MemoryNetwork, type MemorySocket } from './memory-transport.js'
+import { networkConfig } from './network-config.js'
 import {
   allRanges,
   metadata,
@@ -41,28 +43,13 @@ let events: [string, ConnectionEvent][]
 let logged: string[]
 
 const config: NetworkConfig = {
-  bootstrapServers: [{ host: '10.0.0.1', port: 9092 }],
-  clientId: 'a-test',
-  clientDnsLookup: 'use_all_dns_ips',
-  connectionsMaxIdleMs: 540_000,
+  ...networkConfig,
   logger: {
     debug: () => {},
     info: (message) => logged.push(message),
     warn: (message) => logged.push(message),
     error: (message) => logged.push(message),
   },
-  metadataMaxAgeMs: 300_000,
-  metadataMaxIdleMs: 300_000,
-  metadataRecoveryRebootstrapTriggerMs: 300_000,
-  metadataRecoveryStrategy: 'rebootstrap',
-  reconnectBackoffMs: 50,
-  reconnectBackoffMaxMs: 1000,
-  requestTimeoutMs: 30_000,
-  retryBackoffMs: 100,
-  retryBackoffMaxMs: 1000,
-  socketConnectionSetupTimeoutMs: 10_000,
-  socketConnectionSetupTimeoutMaxMs: 30_000,
-  socketMaxResponseBytes: 1_000_000,
 }
 
 beforeEach(() => {
@@ -397,7 +384,7 @@ describe('bootstrap', () => {
     expect(one.lastErrors()).toContain('nowhere:9092: the name cannot be resolved (ENOTFOUND)')
   })
 
-  test('leaves a broker alone that is being connected to when it turns out to be a bootstrap server', async () => {
+  test('is the connection to a broker that moves to its address, and the attempt at the old address ends at once', async () => {
     const brokers = new TinyCluster(0)
     const bootstrap = brokers.add(9)
     let home = '10.0.0.1'
@@ -412,11 +399,9 @@ describe('bootstrap', () => {
     one.requestMetadataUpdate()
     await clock.advance(100)
     expect(one.metadata.brokers.get(1)?.host).toBe('10.0.0.9')
-    expect(one.connection(1)).toBeUndefined()
-    await clock.advance(10_000)
-    await failed
+    expect((await failed).message).toBe('broker 1 moved from 10.0.0.1:9092 to 10.0.0.9:9092')
     expect(await one.connect(1)).toMatchObject({ host: '10.0.0.9', nodeId: 1 })
-    expect(bootstrap.sockets).toHaveLength(2)
+    expect(bootstrap.sockets).toHaveLength(1)
   })
 
   test('gives two brokers that share an address a connection each', async () => {
@@ -562,6 +547,45 @@ describe('a connection to a broker', () => {
     expect(connection).toMatchObject({ host: '10.0.0.22', nodeId: 2 })
   })
 
+  test('is ended with all that is in flight when metadata moves the broker', async () => {
+    const [one, brokers] = await ready()
+    const old = await one.connect(2)
+    const body = { transactionalId: null, acks: -1, timeoutMs: 1, topicData: [] }
+    const lost = rejection(old.request(Produce, body))
+    brokers.answer = (names) => ({
+      ...brokers.describe(names),
+      brokers: [
+        { nodeId: 1, host: '10.0.0.1', port: 9092, rack: null },
+        { nodeId: 2, host: '10.0.0.22', port: 9092, rack: null },
+      ],
+    })
+    brokers.add(22)
+    one.requestMetadataUpdate()
+    await clock.advance(100)
+    expect(await lost).toMatchObject({
+      name: 'ConnectionError',
+      message: 'broker 2 moved from 10.0.0.2:9092 to 10.0.0.22:9092',
+      retriable: true,
+    })
+    expect(old.isOpen).toBe(false)
+    const asked = brokers.brokers.get(2)!.asked.length
+    const attempts = network.attempts.length
+    expect(await one.connect(2)).toMatchObject({ host: '10.0.0.22', nodeId: 2 })
+    expect(network.attempts.slice(attempts)).toEqual(['10.0.0.22:9092'])
+    expect(brokers.brokers.get(2)!.asked).toHaveLength(asked)
+    // A move is no reason to ask for metadata: it was just there.
+    expect(brokers.requests).toHaveLength(2)
+  })
+
+  test('is ended also when a Produce response moved the broker (KIP-951)', async () => {
+    const [one] = await ready()
+    const old = await one.connect(2)
+    const endpoint = { host: '10.0.0.22', port: 9092 }
+    one.metadata.updateLeader('orders', 0, { leaderId: 2, leaderEpoch: 1, endpoint })
+    expect(one.connection(2)).toBeUndefined()
+    expect(old.isOpen).toBe(false)
+  })
+
   test('begins with the next address of the name after one was lost', async () => {
     const [one, brokers] = await ready()
     network.name('two', '10.0.0.2', '10.0.0.3')
@@ -638,6 +662,43 @@ describe('any connection', () => {
     await expect(one.anyConnection()).resolves.toBe(second)
     await clock.advance(5000)
     await expect(one.anyConnection()).resolves.toBe(first)
+  })
+
+  test('is each open one with the same likelihood among equals', async () => {
+    const { brokers } = new TinyCluster(3)
+    const random: number[] = []
+    const one = start({}, { random: () => random.shift() ?? 0.5 })
+    one.requestMetadataUpdate()
+    await settled()
+    for (const id of brokers.keys()) await one.connect(id)
+    random.push(0.9, 0.9, 0.1, 0.9, 0.9, 0.1)
+    const found: number[] = []
+    for (let i = 0; i < 3; i++) found.push((await one.anyConnection()).nodeId)
+    expect(found).toEqual([1, 2, 3])
+  })
+
+  test('is another one for what the last one could not answer: an open one first, then one new one at a time', async () => {
+    const brokers = new TinyCluster(4)
+    const one = start()
+    one.requestMetadataUpdate()
+    await settled()
+    await one.connect(2)
+    network.unlisten('10.0.0.4', 9092)
+    const turns = new BrokerTurns()
+    const ask = async (): Promise<number> => {
+      const connection = await one.anyConnection(turns)
+      turns.took(connection)
+      return connection.nodeId
+    }
+    expect(new Set([await ask(), await ask()])).toEqual(new Set([1, 2]))
+    expect(network.attempts).toHaveLength(2)
+    // Broker 3 is connected to, and broker 4 in vain; then it is the turn of those that are open.
+    const more = [await ask(), await ask(), await ask(), await ask()]
+    expect(network.attempts).toHaveLength(4)
+    expect(more.toSorted((a, b) => a - b)).toEqual([1, 1, 2, 3])
+    expect(brokers.brokers.get(3)!.sockets).toHaveLength(1)
+    turns.startOver()
+    expect(await ask()).toBe(1)
   })
 
   test('goes to a bootstrap server when no known broker can be reached', async () => {
@@ -1039,7 +1100,7 @@ describe('starting again from the bootstrap servers', () => {
     one.requestMetadataUpdate()
     await clock.advance(500)
     accept!()
-    expect((await failed).message).toContain('not wanted any more')
+    expect((await failed).message).toContain('starting again from the bootstrap servers')
     await settled()
     expect([...network.sockets]).toHaveLength(1)
   })

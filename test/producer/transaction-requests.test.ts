@@ -18,6 +18,8 @@ function bench(...answers: object[]): {
   const clock = new ManualClock()
   const asked: Asked[] = []
   const connection = {
+    isOpen: true,
+    isStale: false,
     nodeId: 1,
     request: (api: { name: string }, body: object) => {
       if (api.name === 'FindCoordinator')
@@ -29,7 +31,10 @@ function bench(...answers: object[]): {
   } as unknown as Connection
   const backoff = new Backoff(100, 100, () => 0.5)
   const requests = new TransactionRequests('checkout', 60_000, {
-    cluster: { anyConnection: () => Promise.resolve(connection), connect: () => Promise.resolve(connection) },
+    cluster: {
+      anyConnection: () => Promise.resolve(connection),
+      connectAt: () => Promise.resolve(connection),
+    },
     clock,
     backoff,
     shortBackoff: backoff,
