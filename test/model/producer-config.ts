@@ -1,16 +1,46 @@
 /** How the producers of the model are set up: what every run has in common, and the dice. */
 import { gzipSync } from 'node:zlib'
 import type { Codec } from '../../src/codec.js'
-import { keyHash } from '../../src/partitioner.js'
+import type { ProducerInterceptor } from '../../src/interceptor.js'
+import type { Logger } from '../../src/logger.js'
+import { keyHash, type Partitioner } from '../../src/partitioner.js'
+import type { Payload } from '../../src/record.js'
 import { seamsKey, type Seams } from '../../src/producer/seams.js'
-import type { CompressionPlan, ProducerPlan } from './schedule.js'
+import type { CompressionPlan, Hook, ProducerPlan } from './schedule.js'
 import type { VirtualTime } from './virtual-time.js'
 import type { World } from './world.js'
 
-const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+/** Tells that this hook is being called. */
+export type OnHook = (hook: Hook) => void
+
+function loggerOf(onHook: OnHook): Logger {
+  const log = (): void => onHook('logger')
+  return { debug: log, info: log, warn: log, error: log }
+}
+
+/** What an application may put around its records, each of which does nothing by itself. */
+export function hooksOf(onHook: OnHook) {
+  const byKey = keyHash()
+  const passing = (given: Payload): Payload => {
+    onHook('serializer')
+    return given
+  }
+  const partitioner: Partitioner = (record, cluster) => {
+    onHook('partitioner')
+    return byKey(record, cluster)
+  }
+  const interceptor: ProducerInterceptor<Payload, Payload> = {
+    onSend(record) {
+      onHook('onSend')
+      return record
+    },
+    onAcknowledgement: () => onHook('onAcknowledgement'),
+  }
+  return { valueSerializer: passing, partitioner, interceptors: [interceptor] }
+}
 
 /** gzip by an engine of the application's own, which fails at times if it is to. */
-function codecOf(plan: CompressionPlan, time: VirtualTime): Codec {
+function codecOf(plan: CompressionPlan, time: VirtualTime, onHook: OnHook): Codec {
   let calls = 0
   const later = (result: Uint8Array | Error): Promise<Uint8Array> =>
     new Promise((resolve, reject) => {
@@ -20,6 +50,7 @@ function codecOf(plan: CompressionPlan, time: VirtualTime): Codec {
     compress(bytes) {
       const compressed = gzipSync(bytes, { level: 1 })
       calls++
+      onHook('codec')
       if (plan === 'at-once') return compressed
       if (plan === 'failing') {
         if (calls % 5 === 1) throw new Error('the codec of the test throws')
@@ -48,7 +79,12 @@ export function deliveryTimeoutOf(
   return plan.lingerMs + plan.requestTimeoutMs + plan.deliverySlackMs
 }
 
-export function configOf(plan: Omit<ProducerPlan, 'mode'>, world: World, seams: Seams) {
+export function configOf(
+  plan: Omit<ProducerPlan, 'mode' | 'isHooked'>,
+  world: World,
+  seams: Seams,
+  onHook: OnHook = () => {},
+) {
   const { maxInFlight, deliverySlackMs: _, compression, ...options } = plan
   return {
     ...options,
@@ -61,10 +97,10 @@ export function configOf(plan: Omit<ProducerPlan, 'mode'>, world: World, seams: 
     reconnectBackoffMaxMs: 200,
     socketConnectionSetupTimeoutMs: 300,
     socketConnectionSetupTimeoutMaxMs: 600,
-    logger: silent,
+    logger: loggerOf(onHook),
     ...(compression === 'none'
       ? {}
-      : { compressionType: 'gzip' as const, codecs: { gzip: codecOf(compression, world.time) } }),
+      : { compressionType: 'gzip' as const, codecs: { gzip: codecOf(compression, world.time, onHook) } }),
     [seamsKey]: seams,
   }
 }

@@ -7,7 +7,7 @@ import type { ProducerMetrics } from '../../src/metrics.js'
 import type { ReceivedRequest } from '../../src/testing/request-context.js'
 import type { StoredRecord } from '../../src/testing/test-cluster.js'
 import { inspector } from '../producer/places.js'
-import { configOf, deliveryTimeoutOf, seededRandom } from './producer-config.js'
+import { configOf, deliveryTimeoutOf, hooksOf, seededRandom, type OnHook } from './producer-config.js'
 import type { Schedule, SendKind, Step } from './schedule.js'
 import { inVirtualTime, type VirtualTime } from './virtual-time.js'
 import { World, type Loss } from './world.js'
@@ -67,15 +67,20 @@ const SOON_MS = 2000
 /** A record that a partition does not take is sent again after that. */
 const PROBE_PAUSE_MS = 20
 
-function makeProducer(schedule: Schedule, world: World, seams: Seams): Producer {
-  const { mode, ...plan } = schedule.producer
+function makeProducer(schedule: Schedule, world: World, seams: Seams, onHook: OnHook): Producer {
+  const { mode, isHooked, ...plan } = schedule.producer
   const modes = {
     idempotent: { acks: 'all', enableIdempotence: true },
     'acks=all': { acks: 'all', enableIdempotence: false },
     'acks=1': { acks: 1 },
     'acks=0': { acks: 0 },
   } as const
-  return new Producer({ ...configOf(plan, world, seams), ...modes[mode], clientId: 'model' })
+  return new Producer({
+    ...configOf(plan, world, seams, onHook),
+    ...(isHooked ? hooksOf(onHook) : {}),
+    ...modes[mode],
+    clientId: 'model',
+  })
 }
 
 export function runSchedule(schedule: Schedule): Promise<Run> {
@@ -87,13 +92,20 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
   const clock = time.clock()
   const random = seededRandom(schedule.seed)
   const problems: string[] = []
-  const producer = makeProducer(schedule, world, {
+  const armed: Extract<Step, { do: 'hook' }>[] = []
+  let act = (_does: 'send' | 'flush'): void => {}
+  const onHook: OnHook = (hook) => {
+    const next = armed.findIndex(({ at }) => at === hook)
+    if (next !== -1) act(armed.splice(next, 1)[0]!.does)
+  }
+  const seams = {
     clock,
     random,
     connect: world.connect,
     lookup: world.lookup,
     inspect: inspector((problem) => problems.push(problem)),
-  })
+  }
+  const producer = makeProducer(schedule, world, seams, onHook)
   const sent: Sent[] = []
   const flushes: Awaited[] = []
   const closes: Awaited[] = []
@@ -151,17 +163,24 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
     }
     const wasSending = isSending
     isSending = true
-    if (kind === 'promise' || kind === 'reused') watch(producer.send({ topic, value, ...fields }))
+    const before = outermost
+    // What is sent from a hook of this one belongs to no flush from there either.
+    outermost ??= number
+    if (kind === 'promise' || kind === 'reused' || kind === 'from-hook')
+      watch(producer.send({ topic, value, ...fields }))
     else if (kind === 'forgotten') void producer.send({ topic, value, ...fields })
     else if (kind === 'slow-serializer' || kind === 'reused-slow') {
       const slow: SlowValue = { value, ms: (number * 7) % 23 }
       watch(producer.topic(topic, { valueSerializer: slowly }).send({ value: slow, ...fields }))
     } else producer.send({ topic, value, ...fields }, callback)
     isSending = wasSending
+    outermost = before
     if (kind === 'reused' || kind === 'reused-slow') reuse(given)
     return record
   }
   let isSending = false
+  /** The record whose `send` is being called; a flush from a hook of it waits for what came before. */
+  let outermost: number | null = null
   const slowly = ({ value, ms }: SlowValue): Promise<string> => {
     // The bytes are the caller's; what a serializer gets is its own affair.
     const text = value.toString()
@@ -171,7 +190,13 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
   }
 
   const awaited = (list: Awaited[], timeoutMs: number | null, start: () => Promise<number>): void => {
-    const one = { calledAt: time.now, sentBefore: sent.length, timeoutMs, endedAt: -1, result: -1 }
+    const one = {
+      calledAt: time.now,
+      sentBefore: outermost ?? sent.length,
+      timeoutMs,
+      endedAt: -1,
+      result: -1,
+    }
     list.push(one)
     start().then(
       (result) => {
@@ -181,8 +206,18 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
       (error: unknown) => problems.push(`flush or close rejected: ${String(error)}`),
     )
   }
+  const flush = (): void =>
+    awaited(flushes, null, async () => {
+      await producer.flush()
+      return 0
+    })
   const close = (timeoutMs: number | null): void =>
     awaited(closes, timeoutMs, () => producer.close(timeoutMs === null ? {} : { timeoutMs }))
+
+  act = (does) => {
+    if (does === 'flush') flush()
+    else send({ topic: 0, partition: null, key: 1, bytes: 0, headers: 1 }, 'from-hook')
+  }
 
   /** Every partition takes a record soon, now that nothing is wrong any more. Returns what is wrong all the same. */
   const prove = async (): Promise<string[]> => {
@@ -215,10 +250,10 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
         for (let i = 0; i < step.count; i++) send(step, step.kind)
         break
       case 'flush':
-        awaited(flushes, null, async () => {
-          await producer.flush()
-          return 0
-        })
+        flush()
+        break
+      case 'hook':
+        armed.push(step)
         break
       case 'wait':
         await time.pass(step.ms)

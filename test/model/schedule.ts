@@ -39,15 +39,28 @@ export interface ProducerPlan {
   readonly metadataMaxAgeMs: number
   readonly connectionsMaxIdleMs: number
   readonly compression: CompressionPlan
+  /** Whether it has interceptors, serializers and a partitioner of the application's own. */
+  readonly isHooked: boolean
 }
 
 /**
  * How a send's outcome is asked for, and what its caller is like. 'chained': a callback that sends another record;
  * 'throwing': one that throws. 'reused': key, value and headers are overwritten as soon as `send` has returned;
- * 'reused-slow': the same, with an asynchronous serializer.
+ * 'reused-slow': the same, with an asynchronous serializer. 'from-hook': sent by a hook of another record.
  */
 export type SendKind =
-  'promise' | 'callback' | 'forgotten' | 'chained' | 'throwing' | 'slow-serializer' | 'reused' | 'reused-slow'
+  | 'from-hook'
+  | 'promise'
+  | 'callback'
+  | 'forgotten'
+  | 'chained'
+  | 'throwing'
+  | 'slow-serializer'
+  | 'reused'
+  | 'reused-slow'
+
+/** Where code of the application is called. */
+export type Hook = 'serializer' | 'partitioner' | 'onSend' | 'onAcknowledgement' | 'logger' | 'codec'
 
 export type Step =
   | {
@@ -61,6 +74,8 @@ export type Step =
       readonly kind: SendKind
     }
   | { readonly do: 'flush' }
+  /** When this hook is called next, it calls the producer back. */
+  | { readonly do: 'hook'; readonly at: Hook; readonly does: 'send' | 'flush' }
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'turns'; readonly count: number }
   | {
@@ -99,7 +114,7 @@ export type Step =
   | { readonly do: 'close'; readonly timeoutMs: number | null }
 
 /** What is done to the producer; everything else is done to the cluster and the network. */
-export type ProducerStep = Extract<Step, { do: 'send' | 'flush' | 'wait' | 'turns' | 'close' }>
+export type ProducerStep = Extract<Step, { do: 'send' | 'flush' | 'hook' | 'wait' | 'turns' | 'close' }>
 export type ClusterStep = Exclude<Step, ProducerStep>
 
 /** The cluster and the network of a run. */
@@ -171,6 +186,7 @@ const producerPlan: fc.Arbitrary<ProducerPlan> = fc.record({
   metadataMaxAgeMs: fc.constantFrom(100, 1000, 300_000),
   connectionsMaxIdleMs: fc.constantFrom(60, 540_000, 540_000),
   compression,
+  isHooked: fc.constantFrom(false, false, true),
 })
 
 // A duplicate, a refused epoch and the like are what they are called; every other code is one of the table.
@@ -255,6 +271,7 @@ const send = fc.record({
         'throwing' as const,
         'slow-serializer' as const,
         'reused' as const,
+        'reused-slow' as const,
       ),
     },
   ),
@@ -358,6 +375,21 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('hook' as const),
+      at: fc.constantFrom<Hook[]>(
+        'serializer',
+        'partitioner',
+        'onSend',
+        'onAcknowledgement',
+        'logger',
+        'codec',
+      ),
+      does: fc.constantFrom('send' as const, 'send' as const, 'flush' as const),
+    }),
+  },
   { weight: 12, arbitrary: faultOn('Produce', mishap) },
   { weight: 9, arbitrary: faultOn('Produce', error(produceError)) },
   { weight: 2, arbitrary: faultOn('Metadata', fc.oneof(mishap, error(fc.constantFrom(...retriable)))) },
@@ -439,6 +471,7 @@ export const leaderMovesBehindLostAnswers: Schedule = {
     metadataMaxAgeMs: 100,
     connectionsMaxIdleMs: 540_000,
     compression: 'none',
+    isHooked: false,
   },
   steps: [
     { do: 'move-leader', topic: 0, partition: 0, to: 1 },

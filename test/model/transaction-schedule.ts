@@ -31,7 +31,7 @@ import {
   type Stage,
 } from './schedule.js'
 
-export interface TransactionalPlan extends Omit<ProducerPlan, 'mode'> {
+export interface TransactionalPlan extends Omit<ProducerPlan, 'mode' | 'isHooked'> {
   readonly transactionTimeoutMs: number
 }
 
