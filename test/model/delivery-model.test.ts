@@ -1,4 +1,6 @@
 /** The delivery guarantees against schedules of sends and faults that fast-check makes up; campaign.ts says how to run many. */
+// oxlint-disable-next-line import/no-unassigned-import -- before the package, which takes its timers when it is loaded
+import './virtual-time.js'
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -17,6 +17,17 @@ const MAX_TURNS = 1000
 /** More timers than this within one wait: the same with time passing. */
 const MAX_TIMERS = 20_000
 
+const realSetImmediate = globalThis.setImmediate
+/** The time of the run that is going on. */
+let current: VirtualTime | null = null
+
+// To know whether anything is still to run: ticks and promises are over between two immediates, so only these count. The
+// package takes its own reference when it is loaded (event-loop.ts), so this module has to be loaded before it.
+globalThis.setImmediate = ((callback: (...args: unknown[]) => void, ...args: unknown[]) =>
+  current === null
+    ? realSetImmediate(callback, ...args)
+    : current.setImmediate(() => callback(...args))) as typeof setImmediate
+
 export class VirtualTime {
   /** In the order in which they are due; those due at the same time in the order in which they were set. */
   readonly #waiting: Waiting[] = []
@@ -24,22 +35,13 @@ export class VirtualTime {
   readonly thrown: unknown[] = []
   #now = 1000
   #immediates = 0
-  readonly #realSetImmediate = globalThis.setImmediate
 
-  constructor() {
-    // To know whether anything is still to run: ticks and promises are over between two immediates, so only these count.
-    globalThis.setImmediate = ((callback: (...args: unknown[]) => void, ...args: unknown[]) => {
-      this.#immediates++
-      return this.#realSetImmediate(() => {
-        this.#immediates--
-        this.#guarded(() => callback(...args))
-      })
-    }) as typeof setImmediate
-  }
-
-  /** Gives the process its own `setImmediate` back. */
-  restore(): void {
-    globalThis.setImmediate = this.#realSetImmediate
+  setImmediate(callback: () => void): NodeJS.Immediate {
+    this.#immediates++
+    return realSetImmediate(() => {
+      this.#immediates--
+      this.#guarded(callback)
+    })
   }
 
   get now(): number {
@@ -93,7 +95,7 @@ export class VirtualTime {
   /** One turn of the event loop, whether that leaves everything quiet or not. */
   turn(): Promise<void> {
     return new Promise((resolve) => {
-      this.#realSetImmediate(resolve)
+      realSetImmediate(resolve)
     })
   }
 
@@ -141,12 +143,13 @@ export class VirtualTime {
 /** A run in a time of its own; what is thrown where nobody could have caught it is among `time.thrown`. */
 export async function inVirtualTime<T>(run: (time: VirtualTime) => Promise<T>): Promise<T> {
   const time = new VirtualTime()
+  current = time
   const uncaught = (error: unknown): void => void time.thrown.push(error)
   process.on('uncaughtException', uncaught)
   try {
     return await run(time)
   } finally {
-    time.restore()
+    current = null
     process.off('uncaughtException', uncaught)
   }
 }
