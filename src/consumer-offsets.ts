@@ -1,5 +1,5 @@
 /** What `sendOffsetsToTransaction` takes: plain objects, so that any consumer library can feed it. */
-import { invalidArgument } from './arguments.js'
+import { invalidArgument } from './config/arguments.js'
 import type { KafkaError } from './errors.js'
 import type { TopicPartition } from './record.js'
 

@@ -3,8 +3,8 @@ export { Producer, type MetadataChange, type PartitionInfo, type ProducerEvents 
 export type { TopicOptions, TopicProducer } from './topic-producer.js'
 export type { Transaction } from './transaction.js'
 export type { ConsumedOffset, ConsumedOffsets, ConsumerGroupMetadata } from './consumer-offsets.js'
-export type { ProducerConfig } from './config.js'
-export { configFromProperties } from './config-properties.js'
+export type { ProducerConfig } from './config/config.js'
+export { configFromProperties } from './config/config-properties.js'
 export type {
   OAuthToken,
   OAuthTokenFunction,
@@ -16,8 +16,8 @@ export type {
   SaslPassword,
   SaslStep,
   Secret,
-} from './sasl-option.js'
-export type { SslFunction } from './ssl-option.js'
+} from './config/sasl-option.js'
+export type { SslFunction } from './config/ssl-option.js'
 export {
   oidcClientCredentials,
   type OidcClientCredentialsOptions,

@@ -1,6 +1,6 @@
 /** Records as a stream, with backpressure: what `producer.writable()` returns. */
 import { Writable } from 'node:stream'
-import type { RecordIntake, RecordTypes } from './producer/record-intake.js'
+import type { RecordIntake, RecordTypes } from './producer/intake/record-intake.js'
 import type { TopicRecord } from './record.js'
 
 export class RecordStream extends Writable {

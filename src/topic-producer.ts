@@ -1,9 +1,9 @@
 /** A typed handle on one topic: one producer and its connections serve many kinds of records. */
-import { functionArgument, optionsArgument } from './arguments.js'
-import type { Serializers } from './config.js'
+import { functionArgument, optionsArgument } from './config/arguments.js'
+import type { Serializers } from './config/config.js'
 import type { KafkaError } from './errors.js'
 import type { Partitioner } from './partitioner.js'
-import type { RecordIntake, RecordTypes } from './producer/record-intake.js'
+import type { RecordIntake, RecordTypes } from './producer/intake/record-intake.js'
 import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata } from './record.js'
 
 /** A handle's serializers and partitioner. */

@@ -1,8 +1,8 @@
 /** What the function given to `producer.transaction()` works with: everything it sends belongs to its transaction. */
 import type { ConsumedOffsets, ConsumerGroupMetadata } from './consumer-offsets.js'
 import { IllegalStateError } from './errors.js'
-import type { RecordIntake, RecordTypes } from './producer/record-intake.js'
-import type { TransactionManager } from './producer/transaction-manager.js'
+import type { RecordIntake, RecordTypes } from './producer/intake/record-intake.js'
+import type { TransactionManager } from './producer/transactions/transaction-manager.js'
 import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata } from './record.js'
 import { TopicProducer, topicTypes, type TopicOptions } from './topic-producer.js'
 

@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { KafkaError, Producer, type ProducerConfig } from 'kafka-producer'
 import { TestCluster } from 'kafka-producer/testing'
-import { resolveConfig, type ResolvedConfig } from '../src/config.js'
+import { resolveConfig, type ResolvedConfig } from '../src/config/config.js'
 import { ConfigError } from '../src/errors.js'
 import type { Logger } from '../src/logger.js'
 

@@ -1,7 +1,7 @@
 // Compiled by `npm run typecheck`, never run: what must compile, and what must not.
 import { expectTypeOf } from 'vitest'
-import type { ProducerConfig } from '../src/config.js'
-import { configFromProperties } from '../src/config-properties.js'
+import type { ProducerConfig } from '../src/config/config.js'
+import { configFromProperties } from '../src/config/config-properties.js'
 import type { ProducerInterceptor } from '../src/interceptor.js'
 import type { Producer } from '../src/producer.js'
 import { keyHash, roundRobin, type Partitioner } from '../src/partitioner.js'

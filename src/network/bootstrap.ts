@@ -1,7 +1,7 @@
 /** The bootstrap servers of the config as addresses to connect to. */
 import type { NetworkConfig } from './cluster.js'
 import { unresolved, type Endpoint } from './endpoint.js'
-import type { Lookup } from './transport.js'
+import type { Lookup } from './connection/transport.js'
 
 /** Fulfilled once; a name that cannot be resolved makes the next call look all of them up again. */
 export class BootstrapServers {

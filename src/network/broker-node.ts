@@ -3,18 +3,18 @@
  * at any time, and everything that asks meanwhile shares it. A broker that moves gets another node: what was learned
  * about the old place says nothing about the new one.
  */
-import { listed } from '../config-option.js'
+import { listed } from '../config/option-kinds.js'
 import { ConnectionError, type KafkaError } from '../errors.js'
-import type { Backoff } from './backoff.js'
-import type { Clock } from './clock.js'
-import type { Connection } from './connection.js'
+import type { Backoff } from '../time/backoff.js'
+import type { Clock } from '../time/clock.js'
+import type { Connection } from './connection/connection.js'
 import type { Connections } from './connections.js'
 import { unresolved, type Endpoint } from './endpoint.js'
-import { Pauses } from './pauses.js'
+import { Pauses } from '../time/pauses.js'
 import { speaksOtherwise } from './protocol-probe.js'
-import { expectNoSasl } from './sasl.js'
-import { wrongProtocol } from './tls.js'
-import type { Address, Connect, Lookup } from './transport.js'
+import { expectNoSasl } from './sasl/login.js'
+import { wrongProtocol } from './connection/tls.js'
+import type { Address, Connect, Lookup } from './connection/transport.js'
 
 /** What all nodes of a cluster share. */
 export interface BrokerNodeParts {

@@ -2,21 +2,21 @@
  * The way into the cluster: which brokers there are, one node for each, and which of them is asked what any broker may
  * answer.
  */
-import type { ResolvedConfig } from '../config.js'
+import type { ResolvedConfig } from '../config/config.js'
 import { AuthenticationError, ConnectionError, KafkaError, ProducerClosedError } from '../errors.js'
-import { Backoff } from './backoff.js'
-import type { BrokerVersions } from './broker-versions.js'
-import type { Clock } from './clock.js'
+import { Backoff } from '../time/backoff.js'
+import type { BrokerVersions } from './connection/broker-versions.js'
+import type { Clock } from '../time/clock.js'
 import { BootstrapServers } from './bootstrap.js'
 import { BrokerNode, type BrokerNodeParts } from './broker-node.js'
 import { BrokerTurns } from './broker-turns.js'
-import type { Connection } from './connection.js'
+import type { Connection } from './connection/connection.js'
 import { Connections } from './connections.js'
 import { inWords, isSameEndpoint, type Endpoint } from './endpoint.js'
 import { MetadataRefresh } from './metadata-refresh.js'
 import { Outages } from './outages.js'
 import { Metadata, type TopicChange } from './metadata.js'
-import type { Connect, Lookup } from './transport.js'
+import type { Connect, Lookup } from './connection/transport.js'
 
 /** The options that concern connections and metadata. */
 export type NetworkConfig = Pick<

@@ -1,9 +1,9 @@
 /** Makes the connections of one producer, and knows which of their sockets are not gone yet. */
 import type { KafkaError } from '../errors.js'
-import type { Clock } from './clock.js'
+import type { Clock } from '../time/clock.js'
 import type { NetworkConfig } from './cluster.js'
-import { Connection, type ConnectionOptions } from './connection.js'
-import type { Address, Connect } from './transport.js'
+import { Connection, type ConnectionOptions } from './connection/connection.js'
+import type { Address, Connect } from './connection/transport.js'
 
 export interface ConnectionsParts {
   readonly config: NetworkConfig

@@ -2,15 +2,15 @@
  * Decides when metadata is asked for, and for which topics: those that are new at once, all that are in use by age and
  * after errors, with back-off. At most one request is under way; whatever is wanted meanwhile goes into the next.
  */
-import type { ResolvedConfig } from '../config.js'
+import type { ResolvedConfig } from '../config/config.js'
 import { ConnectionError, KafkaError } from '../errors.js'
 import { Metadata as MetadataApi, ZERO_UUID } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
 import { metadataReaction } from '../protocol/reactions.js'
-import { Backoff } from './backoff.js'
+import { Backoff } from '../time/backoff.js'
 import { BrokerTurns } from './broker-turns.js'
-import type { Clock, Timer } from './clock.js'
-import type { Connection } from './connection.js'
+import type { Clock, Timer } from '../time/clock.js'
+import type { Connection } from './connection/connection.js'
 import { RepeatedWarning } from '../repeated-warning.js'
 import { OUTAGE_LOG_MS } from './outages.js'
 import type { Metadata, TopicChange } from './metadata.js'

@@ -4,7 +4,7 @@
  * contradict itself: a leader is a known broker, or there is none; partitions are dense.
  */
 import { ProtocolError, type KafkaError } from '../errors.js'
-import type { ResolvedConfig } from '../config.js'
+import type { ResolvedConfig } from '../config/config.js'
 import type { Logger } from '../logger.js'
 import type { Metadata as MetadataApi } from '../protocol/apis.js'
 import { ZERO_UUID } from '../protocol/apis.js'

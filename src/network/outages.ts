@@ -1,6 +1,6 @@
 /** Which servers cannot be reached, in their last words, and the log of it: a line for an outage, not one for each attempt. */
 import type { KafkaError } from '../errors.js'
-import { listed } from '../config-option.js'
+import { listed } from '../config/option-kinds.js'
 import { RepeatedWarning, type RepeatedWarningParts } from '../repeated-warning.js'
 
 interface Endpoint {

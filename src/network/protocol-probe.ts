@@ -3,8 +3,8 @@
  * the name of this package.
  */
 import type { Connections } from './connections.js'
-import type { Doubt } from './hang-up.js'
-import type { Address, Connect } from './transport.js'
+import type { Doubt } from './connection/hang-up.js'
+import type { Address, Connect } from './connection/transport.js'
 
 /** So long a server may take to say what it speaks, when it hung up on TLS. */
 const ASK_MS = 1000

@@ -2,11 +2,11 @@
  * The places where a producer touches the world, time and sockets, and a view of where its partitions wait. Tests put
  * their own in, under a symbol that is no option and is not exported from the package.
  */
-import { systemClock, type Clock } from '../network/clock.js'
-import type { DrainGate } from './drain-gate.js'
-import type { DrainSchedule } from './drain-schedule.js'
-import type { RecordAccumulator } from './record-accumulator.js'
-import { systemLookup, tcpConnect, type Connect, type Lookup } from '../network/transport.js'
+import { systemClock, type Clock } from '../time/clock.js'
+import type { DrainGate } from './sending/drain-gate.js'
+import type { DrainSchedule } from './batching/drain-schedule.js'
+import type { RecordAccumulator } from './batching/record-accumulator.js'
+import { systemLookup, tcpConnect, type Connect, type Lookup } from '../network/connection/transport.js'
 
 export interface Seams {
   readonly clock: Clock

@@ -3,7 +3,7 @@
  * producer that uses it is made, zstd-codec with its first batch; a producer that does not compress loads nothing.
  */
 import type { Codec, CompressionType } from '../codec.js'
-import type { ResolvedConfig } from '../config.js'
+import type { ResolvedConfig } from '../config/config.js'
 import { gzip, readGzip } from './codecs/gzip.js'
 import { readLz4Frame } from './codecs/lz4-decoder.js'
 import { lz4Frame, lz4js, lz4Napi } from './codecs/lz4.js'

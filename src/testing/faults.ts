@@ -2,7 +2,7 @@
  * Faults on order: which requests they hit, and when. A fault counts the requests that match it from the moment it
  * is ordered; several may match one request, each counts it, and the one ordered first that is due strikes.
  */
-import { errno } from './refusal.js'
+import { errno } from './requests/refusal.js'
 
 /** The APIs that the cluster serves. */
 export type ApiName =

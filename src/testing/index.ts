@@ -8,11 +8,11 @@ export type {
   TestClusterOptions,
   TransactionDescription,
 } from './test-cluster.js'
-export type { TopicOptions } from './cluster-state.js'
-export type { CoordinatorType } from './coordinators.js'
-export type { CommittedOffset, GroupMember, GroupOptions } from './group-coordinator.js'
-export type { TransactionVersion } from './transaction-coordinator.js'
+export type { TopicOptions } from './state/cluster-state.js'
+export type { CoordinatorType } from './coordinators/coordinators.js'
+export type { CommittedOffset, GroupMember, GroupOptions } from './coordinators/group-coordinator.js'
+export type { TransactionVersion } from './coordinators/transaction-coordinator.js'
 export type { TopicPartition } from '../record.js'
-export type { TransactionStatus } from './transaction-state.js'
+export type { TransactionStatus } from './coordinators/transaction-state.js'
 export type { ApiName, FaultAction, FaultMatch } from './faults.js'
-export type { ReceivedBatch, ReceivedRequest } from './request-context.js'
+export type { ReceivedBatch, ReceivedRequest } from './broker/request-context.js'

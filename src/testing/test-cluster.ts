@@ -5,21 +5,25 @@
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { IllegalStateError } from '../errors.js'
-import { nextTick } from '../event-loop.js'
+import { nextTick } from '../time/event-loop.js'
 import { Produce } from '../protocol/apis.js'
 import { readBatchHeader, readRecordBatch } from '../records/read-record-batch.js'
-import { Broker } from './broker.js'
+import { Broker } from './broker/broker.js'
 import type { TopicPartition } from '../record.js'
-import { realClock, type BrokerClock } from './broker-clock.js'
-import { ClusterState, type TopicOptions } from './cluster-state.js'
-import type { CoordinatorType } from './coordinators.js'
+import { realClock, type BrokerClock } from './broker/broker-clock.js'
+import { ClusterState, type TopicOptions } from './state/cluster-state.js'
+import type { CoordinatorType } from './coordinators/coordinators.js'
 import { Faults, type ApiName, type FaultAction, type FaultMatch } from './faults.js'
-import { GroupCoordinator, type CommittedOffset, type GroupOptions } from './group-coordinator.js'
-import { MemorySocket } from './memory-socket.js'
-import type { ReceivedRequest, Versions } from './request-context.js'
-import { served } from './requests.js'
-import { TransactionCoordinator, type TransactionVersion } from './transaction-coordinator.js'
-import type { TransactionStatus } from './transaction-state.js'
+import {
+  GroupCoordinator,
+  type CommittedOffset,
+  type GroupOptions,
+} from './coordinators/group-coordinator.js'
+import { MemorySocket } from './broker/memory-socket.js'
+import type { ReceivedRequest, Versions } from './broker/request-context.js'
+import { served } from './requests/requests.js'
+import { TransactionCoordinator, type TransactionVersion } from './coordinators/transaction-coordinator.js'
+import type { TransactionStatus } from './coordinators/transaction-state.js'
 
 export interface TestClusterOptions {
   /** How many brokers, 1 or more; their node ids count from 1. Default 1. */

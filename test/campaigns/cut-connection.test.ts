@@ -5,7 +5,7 @@
 import type { ProducerConfig } from 'kafka-producer'
 import { TestCluster } from 'kafka-producer/testing'
 import { describe, expect, test } from 'vitest'
-import { tcpConnect, type Address } from '../../src/network/transport.js'
+import { tcpConnect, type Address } from '../../src/network/connection/transport.js'
 import { seamsKey } from '../../src/producer/seams.js'
 import { describeKafka, type SentRecord } from '../kafka/cluster.js'
 import { cutAt, FaultProxy } from '../kafka/proxy.js'

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { KafkaError } from '../../src/errors.js'
-import { Connection } from '../../src/network/connection.js'
+import { Connection } from '../../src/network/connection/connection.js'
 import { Metadata } from '../../src/protocol/apis.js'
 import { ManualClock, settled } from '../network/manual-clock.js'
 import { MemoryNetwork } from '../network/memory-transport.js'

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { KafkaError, ProtocolError } from '../../src/errors.js'
-import { FrameReader } from '../../src/network/frame-reader.js'
+import { FrameReader } from '../../src/network/connection/frame-reader.js'
 import { apis } from '../../src/protocol/apis.js'
 import { Reader } from '../../src/protocol/wire.js'
 import { seededRandom } from '../kafka/random.js'

@@ -1,5 +1,5 @@
 /** What must hold of every run, whatever happened in it. Each check returns its violations in words. */
-import type { ReceivedBatch } from '../../src/testing/request-context.js'
+import type { ReceivedBatch } from '../../src/testing/broker/request-context.js'
 import type { StoredRecord } from '../../src/testing/test-cluster.js'
 import { deliveryTimeoutOf } from './producer-config.js'
 import type { Run, Sent } from './run-schedule.js'

@@ -1,9 +1,9 @@
 /** Drives applications with transactional producers through a schedule, and looks at the cluster when all is over. */
 import { Producer } from '../../src/index.js'
 import type { ProducerMetrics } from '../../src/metrics.js'
-import type { Clock } from '../../src/network/clock.js'
-import type { CommittedOffset } from '../../src/testing/group-coordinator.js'
-import type { ReceivedRequest } from '../../src/testing/request-context.js'
+import type { Clock } from '../../src/time/clock.js'
+import type { CommittedOffset } from '../../src/testing/coordinators/group-coordinator.js'
+import type { ReceivedRequest } from '../../src/testing/broker/request-context.js'
 import type { StoredRecord } from '../../src/testing/test-cluster.js'
 import { Application, groupName, INPUT, member } from './application.js'
 import { inspector } from '../producer/places.js'

@@ -13,7 +13,7 @@ import {
   txnOffsetCommitReactions,
 } from '../../src/protocol/reactions.js'
 import type { ApiName } from '../../src/testing/faults.js'
-import type { ReceivedRequest } from '../../src/testing/request-context.js'
+import type { ReceivedRequest } from '../../src/testing/broker/request-context.js'
 import {
   isCommitted,
   isIllegal,

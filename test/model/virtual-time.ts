@@ -3,7 +3,7 @@
  * setImmediate, in-memory connections); then the clock jumps to the next timer and fires that one alone. So a run
  * depends on nothing but its schedule, and hours of it take milliseconds.
  */
-import type { Clock } from '../../src/network/clock.js'
+import type { Clock } from '../../src/time/clock.js'
 
 interface Waiting {
   readonly due: number

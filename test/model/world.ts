@@ -1,7 +1,7 @@
 /** The cluster and the network of one run, and what can be done to them. Knows nothing of the producer. */
-import type { Connect, Lookup } from '../../src/network/transport.js'
-import type { TopicOptions } from '../../src/testing/cluster-state.js'
-import type { ReceivedRequest } from '../../src/testing/request-context.js'
+import type { Connect, Lookup } from '../../src/network/connection/transport.js'
+import type { TopicOptions } from '../../src/testing/state/cluster-state.js'
+import type { ReceivedRequest } from '../../src/testing/broker/request-context.js'
 import { TestCluster, type StoredRecord, type TestClusterOptions } from '../../src/testing/test-cluster.js'
 import { Link } from './memory-link.js'
 import type { ClusterStep, Protocol, Stage } from './schedule.js'

@@ -1,5 +1,5 @@
 /** A clock that moves only when a test says so. */
-import { assertDelay, type Clock, type Timer, type TimerOptions } from '../../src/network/clock.js'
+import { assertDelay, type Clock, type Timer, type TimerOptions } from '../../src/time/clock.js'
 
 interface Waiting {
   readonly due: number

@@ -1,6 +1,6 @@
 /** A network in memory: sockets with the manners of TCP, delivered without a kernel and without time. */
 import { Duplex } from 'node:stream'
-import type { Address, Connect, Lookup } from '../../src/network/transport.js'
+import type { Address, Connect, Lookup } from '../../src/network/connection/transport.js'
 
 type Done = (error?: Error | null) => void
 

@@ -1,7 +1,11 @@
 /** Queues, and batches with records in them, for tests of what handles batches. */
-import { Generation } from '../../src/producer/flush-generations.js'
-import { PartitionQueue, type QueuedBatch, type QueueParts } from '../../src/producer/partition-queue.js'
-import { ProducerBatch } from '../../src/producer/producer-batch.js'
+import { Generation } from '../../src/producer/batching/flush-generations.js'
+import {
+  PartitionQueue,
+  type QueuedBatch,
+  type QueueParts,
+} from '../../src/producer/batching/partition-queue.js'
+import { ProducerBatch } from '../../src/producer/batching/producer-batch.js'
 import { RecordDraft } from '../../src/records/record-draft.js'
 
 const draft = new RecordDraft()

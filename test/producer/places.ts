@@ -2,9 +2,9 @@
  * Holds the schedule against the pure function: each partition with batches stands in exactly one place, and that place is
  * what `holdOf` says. An event that nobody passed on to the schedule shows at once, by the name of its partition.
  */
-import type { Hold, Place } from '../../src/producer/hold.js'
-import { holdOf } from '../../src/producer/drain-schedule.js'
-import type { PartitionQueue } from '../../src/producer/partition-queue.js'
+import type { Hold, Place } from '../../src/producer/batching/hold.js'
+import { holdOf } from '../../src/producer/batching/drain-schedule.js'
+import type { PartitionQueue } from '../../src/producer/batching/partition-queue.js'
 import type { Inspected } from '../../src/producer/seams.js'
 
 const HOLDS = ['leader', 'codec', 'response', 'producer-id', 'transaction'] as const satisfies readonly Hold[]

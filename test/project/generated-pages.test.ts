@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { configurationPage, defaultOf, documentedOptions, errorsPage } from './generated-pages.js'
-import { producerOptions } from '../../src/producer-options.js'
+import { producerOptions } from '../../src/config/producer-options.js'
 
 const pages = [
   ['configuration.md', configurationPage],

@@ -7,10 +7,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import prettier from 'prettier'
 import ts from 'typescript'
-import { show, type Option } from '../../src/config-option.js'
+import { show, type Option } from '../../src/config/option-kinds.js'
 import * as errors from '../../src/errors.js'
 import { ConfigError, type KafkaError } from '../../src/errors.js'
-import { producerOptions } from '../../src/producer-options.js'
+import { producerOptions } from '../../src/config/producer-options.js'
 import { brokerError, errorCodes } from '../../src/protocol/error-codes.js'
 
 const root = join(__dirname, '../..')
@@ -41,7 +41,7 @@ function documented(name: string, node: ts.Node): Documented {
 /** The entries of the option table, in their order. */
 export function documentedOptions(): Documented[] {
   const found: Documented[] = []
-  parse('src/producer-options.ts').forEachChild((statement) => {
+  parse('src/config/producer-options.ts').forEachChild((statement) => {
     if (!ts.isVariableStatement(statement)) return
     for (const { name, initializer } of statement.declarationList.declarations) {
       if (name.getText() !== 'producerOptions' || !initializer || !ts.isObjectLiteralExpression(initializer))
@@ -119,7 +119,7 @@ ${options
 ${options.filter(isOurs).map(optionSection).join('\n')}
 ## From a properties file
 
-\`configFromProperties(text)\`: ${documentedFunction('src/config-properties.ts', 'configFromProperties').text}
+\`configFromProperties(text)\`: ${documentedFunction('src/config/config-properties.ts', 'configFromProperties').text}
 `)
 }
 

@@ -4,7 +4,7 @@ import { Producer, type KafkaError } from '../../src/index.js'
 import { seamsKey } from '../../src/producer/seams.js'
 import type { Produce } from '../../src/protocol/apis.js'
 import type { RequestOf } from '../../src/protocol/schema.js'
-import { MemorySocket } from '../../src/testing/memory-socket.js'
+import { MemorySocket } from '../../src/testing/broker/memory-socket.js'
 import { metadata, ScriptedBroker, type Script } from '../network/scripted-broker.js'
 import {
   arena,

@@ -8,7 +8,7 @@ import { seamsKey } from '../../src/producer/seams.js'
 import type { Produce } from '../../src/protocol/apis.js'
 import type { RequestOf } from '../../src/protocol/schema.js'
 import type { TestCluster, TestClusterOptions } from '../../src/testing/index.js'
-import { MemorySocket } from '../../src/testing/memory-socket.js'
+import { MemorySocket } from '../../src/testing/broker/memory-socket.js'
 import { ManualClock } from '../network/manual-clock.js'
 import { metadata, ScriptedBroker } from '../network/scripted-broker.js'
 import {

@@ -11,7 +11,7 @@ import {
   type RecordMetadata,
   type Transaction,
 } from '../../src/index.js'
-import { transactionStates } from '../../src/producer/transaction-states.js'
+import { transactionStates } from '../../src/producer/transactions/transaction-states.js'
 import type { TestCluster, TransactionVersion } from '../../src/testing/index.js'
 import { arena, failure, frozenArena, requests, turnsUntil, type Arena, type FrozenArena } from './arena.js'
 

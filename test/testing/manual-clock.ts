@@ -1,5 +1,5 @@
 /** A clock that goes when the test says so. */
-import type { BrokerClock } from '../../src/testing/broker-clock.js'
+import type { BrokerClock } from '../../src/testing/broker/broker-clock.js'
 
 interface Timer {
   readonly due: number

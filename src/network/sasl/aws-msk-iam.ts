@@ -4,7 +4,7 @@
  */
 import type * as MskSigner from 'aws-msk-iam-sasl-signer-js'
 import { AuthenticationError } from '../../errors.js'
-import type { OAuthToken, SaslAwsMskIam, SaslMechanism } from '../../sasl-option.js'
+import type { OAuthToken, SaslAwsMskIam, SaslMechanism } from '../../config/sasl-option.js'
 import type { ReadCredentials } from './credentials.js'
 import { oauthBearer } from './oauthbearer.js'
 

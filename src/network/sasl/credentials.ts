@@ -1,6 +1,6 @@
 /** Credentials that are functions: asked within a time limit, and what goes wrong told without what they returned. */
 import { ConnectionError, KafkaError } from '../../errors.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../../time/clock.js'
 
 /** The value itself, or what the function returns; `what` names it in errors. */
 export type ReadCredentials = <T extends string | object>(

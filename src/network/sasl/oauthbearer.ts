@@ -1,6 +1,6 @@
 /** OAUTHBEARER (RFC 7628, KIP-255): a bearer token, and extensions (KIP-342). */
 import { AuthenticationError } from '../../errors.js'
-import type { OAuthToken, SaslMechanism, SaslOAuthBearer } from '../../sasl-option.js'
+import type { OAuthToken, SaslMechanism, SaslOAuthBearer } from '../../config/sasl-option.js'
 import type { ReadCredentials } from './credentials.js'
 
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/

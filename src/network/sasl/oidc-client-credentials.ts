@@ -3,7 +3,7 @@
  * connections until most of its life is over; a request that fails does no harm while the old token lives.
  */
 import { AuthenticationError, ConfigError, ConnectionError, KafkaError } from '../../errors.js'
-import type { OAuthToken, OAuthTokenFunction, Secret } from '../../sasl-option.js'
+import type { OAuthToken, OAuthTokenFunction, Secret } from '../../config/sasl-option.js'
 
 export interface OidcClientCredentialsOptions {
   /** The token endpoint; https, but for a loopback address. */

@@ -1,6 +1,6 @@
 /** PLAIN (RFC 4616): user name and password as they are. */
 import { AuthenticationError } from '../../errors.js'
-import type { SaslMechanism, SaslPassword } from '../../sasl-option.js'
+import type { SaslMechanism, SaslPassword } from '../../config/sasl-option.js'
 import { readText, type ReadCredentials } from './credentials.js'
 
 export function plain({ mechanism, username, password }: SaslPassword, read: ReadCredentials): SaslMechanism {

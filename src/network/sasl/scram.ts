@@ -5,7 +5,7 @@
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { AuthenticationError } from '../../errors.js'
-import type { SaslMechanism, SaslPassword } from '../../sasl-option.js'
+import type { SaslMechanism, SaslPassword } from '../../config/sasl-option.js'
 import { readText, type ReadCredentials } from './credentials.js'
 import { saslprep } from './saslprep.js'
 

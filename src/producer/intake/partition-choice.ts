@@ -1,0 +1,92 @@
+/** Which partition a record goes to: the one that it names, a partitioner's, or what its bytes or the sticky choice say. */
+import { show } from '../../config/option-kinds.js'
+import { KafkaError } from '../../errors.js'
+import { keyHash, type Partitioner, type PartitionerRecord } from '../../partitioner.js'
+import { brokerError } from '../../protocol/error-codes.js'
+import type { Headers, Payload, TopicRecord } from '../../record.js'
+import { messageOf } from './intake-errors.js'
+import { STICKY } from '../batching/record-accumulator.js'
+import type { TopicQueues } from '../batching/topic-queues.js'
+
+const UNKNOWN_TOPIC_OR_PARTITION = 3
+
+/** In place of a partition: the hash of the key decides once its bytes are there, or the sticky choice without a key. */
+export const BY_KEY = -2
+
+/** What the choice depends on. */
+export interface ChoosingRecord {
+  readonly partition: number | undefined
+  readonly partitioner: Partitioner
+  /** Key and value as they were given to `send`, for a partitioner of the application. */
+  readonly original: Pick<TopicRecord, 'key' | 'value'>
+  readonly key: Payload
+  readonly value: Payload
+  readonly headers: Headers | undefined
+}
+
+const hashKey = keyHash()
+
+/** True where the choice needs no code of the application. */
+export function isByKey(partition: number | undefined, partitioner: Partitioner): boolean {
+  return partition === undefined && partitioner === hashKey
+}
+
+export class PartitionChoice {
+  readonly #requestMetadata: (topic: string) => void
+
+  constructor(requestMetadata: (topic: string) => void) {
+    this.#requestMetadata = requestMetadata
+  }
+
+  /** A partition, STICKY or BY_KEY. Throws where the partition does not exist or the partitioner throws. */
+  of(topic: TopicQueues, record: ChoosingRecord): number {
+    const { partition, partitioner } = record
+    if (isByKey(partition, partitioner)) return BY_KEY
+    if (partition !== undefined) return this.existing(topic, partition)
+    return this.#ask(partitioner, topic, record)
+  }
+
+  existing(topic: TopicQueues, partition: number): number {
+    const count = topic.partitionCount
+    if (!Number.isInteger(partition) || partition < 0) throw noPartition(topic.name, partition)
+    if (partition < count) return partition
+    this.#requestMetadata(topic.name) // perhaps it was added a moment ago
+    throw brokerError(UNKNOWN_TOPIC_OR_PARTITION, `partition ${partition} of topic ${topic.name}`, {
+      message: `the topic has ${count} partition(s), 0 to ${count - 1}`,
+    })
+  }
+
+  #ask(partitioner: Partitioner, topic: TopicQueues, record: ChoosingRecord): number {
+    const { headers, key, original, value } = record
+    const asked: PartitionerRecord = {
+      topic: topic.name,
+      key: original.key ?? null,
+      value: original.value,
+      keyBytes: bytesOf(key),
+      valueBytes: bytesOf(value),
+      headers,
+    }
+    let chosen: number
+    try {
+      chosen = partitioner(asked, topic)
+    } catch (error) {
+      throw new KafkaError(`the partitioner threw for a record of topic ${topic.name}: ${messageOf(error)}`, {
+        code: 'PARTITIONER_FAILED',
+        cause: error,
+      })
+    }
+    return chosen === STICKY ? STICKY : this.existing(topic, chosen)
+  }
+}
+
+/** What no metadata can make one. */
+function noPartition(topic: string, given: unknown): KafkaError {
+  return brokerError(UNKNOWN_TOPIC_OR_PARTITION, `a record of topic ${topic}`, {
+    message: `its partition must be an integer from 0, not ${show(given)}`,
+    retriable: false,
+  })
+}
+
+function bytesOf(payload: Payload): Uint8Array | null {
+  return typeof payload === 'string' ? Buffer.from(payload) : payload
+}
