@@ -47,14 +47,14 @@ ${scenarios.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`).join('
   ${REPORT.padEnd(12)} all of them beside all peers, into docs/performance.md; or these parts of it:
   ${''.padEnd(12)} ${planned.join(', ')}
 
-  --quick            3 rounds, a third of the records, shorter warm-up
+  --quick            3 rounds, a third of the records, shorter warm-up: to see that it runs, never for publication
   --rounds N         interleaved rounds, 5
   --size N,...       bytes of a value, 100,1024
   --batch N,...      batch.size, 16384
   --records N        records in a measured window, by default some seconds' worth
   --loop NAME        lean: one record in 64 is awaited; task: each by its own task
   --outstanding N    records on their way at a time, 10000
-  --warmup MS        before the window, 2000
+  --warmup MS        before the window, 8000: a JVM's compiler is still at work after 2 s
   --peers NAME,...   ${peerNames.join(', ')}, or none; default: java, where it is there
   --engines NAME,... alone: the packages that come along; fast: the optional native ones too; default: both
   --check            the sink verifies each batch; for correctness, not for figures
@@ -141,6 +141,7 @@ async function main(): Promise<void> {
   const parts = isReport ? chosen.slice(1).map((part) => known('part', part, planned)) : []
 
   const { quick } = values
+  if (isReport && quick) throw new Error('--quick figures are not for publication: run the report without it')
   const asked = list(values.peers ?? (isReport ? peerNames.join(',') : 'java'))
   const options: Options = {
     rounds: one(values.rounds ?? (quick ? '3' : '5')),
@@ -148,7 +149,7 @@ async function main(): Promise<void> {
     batchSizes: numbers(values.batch ?? '16384'),
     records: values.records === undefined ? undefined : one(values.records),
     share: quick ? 1 / 3 : 1,
-    warmupMs: one(values.warmup ?? (quick ? '1000' : '2000')),
+    warmupMs: one(values.warmup ?? (quick ? '1000' : '8000')),
     outstanding: one(values.outstanding),
     loop: known('loop', values.loop, loopNames),
     ...presentPeers(asked.map((name) => known('peer', name, peerNames))),
