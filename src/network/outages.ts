@@ -1,12 +1,8 @@
 /** Which servers cannot be reached, in their last words, and the log of it: a line for an outage, not one for each attempt. */
 import type { KafkaError } from '../errors.js'
 import { listed } from '../config/option-kinds.js'
+import type { Endpoint } from './endpoint.js'
 import { RepeatedWarning, type RepeatedWarningParts } from '../repeated-warning.js'
-
-interface Endpoint {
-  readonly host: string
-  readonly port: number
-}
 
 /** While an outage lasts and somebody waits for a server, a line is written this often. */
 export const OUTAGE_LOG_MS = 30_000

@@ -15,19 +15,19 @@ export interface Target {
   readonly path: readonly string[]
 }
 
-export interface Codec<T> {
+export interface WireCodec<T> {
   write(writer: Writer, value: T): void
   read(reader: Reader): T
 }
 
 /** A type of the protocol. */
 export interface Kind<T> {
-  compile(target: Target): Codec<T>
+  compile(target: Target): WireCodec<T>
 }
 
 /** A type that has a null on the wire; `compile` makes that an error. */
 export interface NullableKind<T> extends Kind<T> {
-  compileNullable(target: Target): Codec<T | null>
+  compileNullable(target: Target): WireCodec<T | null>
 }
 
 /** A field that some versions lack, where it reads as `fallback`. */
@@ -59,7 +59,7 @@ export type Value<D> =
         ? { readonly [K in keyof D]: Value<D[K]> }
         : never
 
-function fixed<T>(codec: Codec<T>): Kind<T> {
+function fixed<T>(codec: WireCodec<T>): Kind<T> {
   return { compile: () => codec }
 }
 
@@ -99,7 +99,7 @@ export const uuid: Kind<string> = fixed({
   read: (reader) => reader.uuid(),
 })
 
-function sized<T>(what: string, compileNullable: (target: Target) => Codec<T | null>): NullableKind<T> {
+function sized<T>(what: string, compileNullable: (target: Target) => WireCodec<T | null>): NullableKind<T> {
   return {
     compileNullable,
     compile: (target) => {
@@ -188,7 +188,7 @@ export function array<const D extends Content>(element: D): NullableKind<readonl
 export function nullable<T>(kind: NullableKind<T>, from = 0): Kind<T | null> {
   return {
     // Below `from` a null is refused when written and never comes out when read.
-    compile: (target): Codec<T | null> =>
+    compile: (target): WireCodec<T | null> =>
       target.version >= from ? kind.compileNullable(target) : kind.compile(target),
   }
 }
@@ -246,7 +246,7 @@ type Struct = Record<string, unknown>
 
 interface TaggedMember {
   readonly name: string
-  readonly codec: Codec<unknown>
+  readonly codec: WireCodec<unknown>
   readonly tag: number
   /** The bytes of the fallback, which stand for "left out". */
   readonly absent: Uint8Array
@@ -254,13 +254,13 @@ interface TaggedMember {
 
 /** The fields in their order, and in flexible versions the section of tagged fields. */
 export function struct<const D extends Fields>(fields: D): Kind<Value<D>> {
-  return { compile: (target) => compileStruct(fields, target) as Codec<unknown> as Codec<Value<D>> }
+  return { compile: (target) => compileStruct(fields, target) as WireCodec<unknown> as WireCodec<Value<D>> }
 }
 
-function compileStruct(fields: Fields, target: Target): Codec<Struct> {
+function compileStruct(fields: Fields, target: Target): WireCodec<Struct> {
   const { version, flexible, path } = target
   const names: string[] = []
-  const codecs: Codec<unknown>[] = []
+  const codecs: WireCodec<unknown>[] = []
   const tags: TaggedMember[] = []
   const refused: { name: string; fallback: unknown }[] = []
   // Every object read is a copy of this one, so all have the fields of the table, in its order.
@@ -340,7 +340,7 @@ function readTags(reader: Reader, value: Struct, members: readonly TaggedMember[
   }
 }
 
-function encoded(codec: Codec<unknown>, value: unknown): Uint8Array {
+function encoded(codec: WireCodec<unknown>, value: unknown): Uint8Array {
   const writer = new Writer(64)
   codec.write(writer, value)
   return Buffer.concat(writer.chunks())

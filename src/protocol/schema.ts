@@ -3,7 +3,7 @@
  * an (API, version, direction) when it is first used. Both sides are here: the client's, and the broker's for tests.
  */
 import { ProtocolError, UnsupportedVersionError } from '../errors.js'
-import { ReadFailure, struct, type Codec, type Fields, type Value } from './kinds.js'
+import { ReadFailure, struct, type WireCodec, type Fields, type Value } from './kinds.js'
 import { Writer, type Reader } from './wire.js'
 
 /** One API of the protocol: the client's side of it and the broker's. */
@@ -91,9 +91,9 @@ function versioned<D extends Fields>(
   direction: 'request' | 'response',
   { name, versions: [min, max], flexibleFrom }: Declaration<Fields, Fields>,
   fields: D,
-): (version: number) => Codec<Value<D>> {
+): (version: number) => WireCodec<Value<D>> {
   const kind = struct(fields)
-  const compiled = new Map<number, Codec<Value<D>>>()
+  const compiled = new Map<number, WireCodec<Value<D>>>()
   return (version) => {
     const known = compiled.get(version)
     if (known !== undefined) return known
@@ -102,7 +102,7 @@ function versioned<D extends Fields>(
     }
     const title = `${name} v${version} ${direction}`
     const codec = kind.compile({ version, flexible: version >= flexibleFrom, path: [title] })
-    const body: Codec<Value<D>> = {
+    const body: WireCodec<Value<D>> = {
       write: (writer, value) => codec.write(writer, value),
       read: (reader) => {
         try {

@@ -134,23 +134,23 @@ export function checkBatchCounts(header: RecordBatchHeader): void {
  * Over the records of a batch whose header was read. Throws ProtocolError without a code, as Kafka's broker has none
  * for it, where compressed ones cannot be decompressed; see `decoderStarts` for zstd.
  */
-export function recordCursor(batch: Uint8Array, header: RecordBatchHeader): RecordCursor {
+export function recordReader(batch: Uint8Array, header: RecordBatchHeader): RecordReader {
   const { compression, recordCount } = header
-  if (compression === 'none') return new RecordCursor(batch, BATCH_OVERHEAD_BYTES, batch.length, recordCount)
+  if (compression === 'none') return new RecordReader(batch, BATCH_OVERHEAD_BYTES, batch.length, recordCount)
   let records: Uint8Array
   try {
     records = decompress(COMPRESSION_TYPES.indexOf(compression), batch.subarray(BATCH_OVERHEAD_BYTES))
   } catch (cause) {
     throw new ProtocolError(`the records cannot be decompressed with ${compression}`, { cause })
   }
-  return new RecordCursor(records, 0, records.length, recordCount)
+  return new RecordReader(records, 0, records.length, recordCount)
 }
 
 /**
  * Walks the uncompressed records of a batch without an object per record: `next` moves to the next record and
  * checks its structure, the fields say where its parts lie in the bytes.
  */
-export class RecordCursor {
+export class RecordReader {
   timestampDelta = 0
   offsetDelta = 0
   keyStart = 0
@@ -297,7 +297,7 @@ export function readRecordBatch(bytes: Uint8Array): { header: RecordBatchHeader;
   }
   checkBatchCounts(header)
   const records: ReadRecord[] = []
-  const cursor = recordCursor(bytes, header)
+  const cursor = recordReader(bytes, header)
   while (cursor.next()) {
     records.push({
       offset: header.baseOffset + BigInt(cursor.offsetDelta),

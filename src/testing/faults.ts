@@ -1,6 +1,6 @@
 /**
- * Faults on order: which requests they hit, and when. A fault counts the requests that match it from the moment it
- * is ordered; several may match one request, each counts it, and the one ordered first that is due strikes.
+ * Injected faults: which requests they hit, and when. A fault counts the requests that match it from the moment it is
+ * injected. Several may match one request: each counts it, and of those that are due the one injected first applies.
  */
 import { errno } from './requests/refusal.js'
 
@@ -66,8 +66,8 @@ export type FaultAction =
   | 'close'
   | { readonly cutAfterBytes: number }
 
-/** A fault that strikes, with the topic it is limited to. */
-export interface Strike {
+/** The fault that applies to a request, with the topic it is limited to. */
+export interface MatchedFault {
   readonly action: FaultAction
   readonly topic: string | undefined
 }
@@ -94,7 +94,7 @@ function seededDice(seed: number): () => number {
 export class Faults {
   readonly #faults = new Set<Fault>()
 
-  /** Orders a fault; the function returned takes it back. */
+  /** Injects a fault; the function returned removes it. */
   add(match: FaultMatch, action: FaultAction): () => void {
     const { nth = 1, probability = 1, times = match.probability === undefined ? 1 : Infinity } = match
     if (!Number.isInteger(nth) || nth < 1) throw new RangeError(`nth is ${nth}, must be an integer from 1 on`)
@@ -111,21 +111,21 @@ export class Faults {
     }
   }
 
-  /** Tells the faults of a request; returns what strikes it. */
-  strike(api: ApiName, broker: number, topics: readonly string[]): Strike | undefined {
-    let strike: Strike | undefined
+  /** Counts a request with every fault that it matches; returns the one that applies to it. */
+  match(api: ApiName, broker: number, topics: readonly string[]): MatchedFault | undefined {
+    let matched: MatchedFault | undefined
     for (const fault of this.#faults) {
       const { match, action } = fault
       if (match.api !== api) continue
       if (match.broker !== undefined && match.broker !== broker) continue
       if (match.topic !== undefined && !topics.includes(match.topic)) continue
       fault.seen++
-      if (fault.seen < (match.nth ?? 1) || fault.dice() >= (match.probability ?? 1) || strike !== undefined)
+      if (fault.seen < (match.nth ?? 1) || fault.dice() >= (match.probability ?? 1) || matched !== undefined)
         continue
-      strike = { action, topic: match.topic }
+      matched = { action, topic: match.topic }
       fault.left--
       if (fault.left === 0) this.#faults.delete(fault)
     }
-    return strike
+    return matched
   }
 }

@@ -8,7 +8,7 @@ export type {
   TestClusterOptions,
   TransactionDescription,
 } from './test-cluster.js'
-export type { TopicOptions } from './state/cluster-state.js'
+export type { TestTopicOptions } from './state/cluster-state.js'
 export type { CoordinatorType } from './coordinators/coordinators.js'
 export type { CommittedOffset, GroupMember, GroupOptions } from './coordinators/group-coordinator.js'
 export type { TransactionVersion } from './coordinators/transaction-coordinator.js'

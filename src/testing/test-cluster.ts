@@ -11,7 +11,7 @@ import { readBatchHeader, readRecordBatch } from '../records/read-record-batch.j
 import { Broker } from './broker/broker.js'
 import type { TopicPartition } from '../record.js'
 import { realClock, type BrokerClock } from './broker/broker-clock.js'
-import { ClusterState, type TopicOptions } from './state/cluster-state.js'
+import { ClusterState, type TestTopicOptions } from './state/cluster-state.js'
 import type { CoordinatorType } from './coordinators/coordinators.js'
 import { Faults, type ApiName, type FaultAction, type FaultMatch } from './faults.js'
 import {
@@ -29,7 +29,7 @@ export interface TestClusterOptions {
   /** How many brokers, 1 or more; their node ids count from 1. Default 1. */
   readonly brokers?: number
   /** Topics that exist from the start. */
-  readonly topics?: Readonly<Record<string, TopicOptions>>
+  readonly topics?: Readonly<Record<string, TestTopicOptions>>
   /** Whether a Metadata request creates the topics it names (`auto.create.topics.enable`); default true. */
   readonly autoCreateTopics?: boolean
   /** Partitions of a topic that does not say (`num.partitions`); default 3. */
@@ -125,7 +125,7 @@ interface Node {
 
 /**
  * A Kafka cluster in this process, for tests. Each of its brokers listens on a free port of 127.0.0.1, speaks the real
- * protocol, checks what a real broker checks, and fails on order.
+ * protocol, checks what a real broker checks, and fails where a test injects a fault.
  *
  * @example
  * await using cluster = await TestCluster.start({ brokers: 3, topics: { orders: { partitions: 6 } } })
@@ -240,7 +240,7 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /** Creates a topic; one that was deleted before gets a new id. */
-  createTopic(name: string, options: TopicOptions = {}): void {
+  createTopic(name: string, options: TestTopicOptions = {}): void {
     this.#state.createTopic(name, options)
   }
 

@@ -1,6 +1,6 @@
 /** The cluster and the network of one run, and what can be done to them. Knows nothing of the producer. */
 import type { Connect, Lookup } from '../../src/network/connection/transport.js'
-import type { TopicOptions } from '../../src/testing/state/cluster-state.js'
+import type { TestTopicOptions } from '../../src/testing/state/cluster-state.js'
 import type { ReceivedRequest } from '../../src/testing/broker/request-context.js'
 import { TestCluster, type StoredRecord, type TestClusterOptions } from '../../src/testing/test-cluster.js'
 import { Link } from './memory-link.js'
@@ -28,7 +28,7 @@ export class World {
   readonly losses: Loss[] = []
   readonly cluster: TestCluster
   readonly topicNames: readonly string[]
-  readonly #plans: readonly TopicOptions[]
+  readonly #plans: readonly TestTopicOptions[]
   /** Partitions of which topic may be moved by `move-leader` and so on: as many as there are now. */
   readonly #partitionCounts: number[]
   readonly time: VirtualTime
@@ -46,7 +46,7 @@ export class World {
     time: VirtualTime,
     stage: Stage,
     cluster: TestCluster,
-    topics: ReadonlyMap<string, TopicOptions>,
+    topics: ReadonlyMap<string, TestTopicOptions>,
   ) {
     this.time = time
     this.#stage = stage
@@ -66,7 +66,7 @@ export class World {
     > = {},
   ): Promise<World> {
     const { brokers, protocol, topics } = stage
-    const plans = new Map<string, TopicOptions>()
+    const plans = new Map<string, TestTopicOptions>()
     topics.forEach(({ partitions, replicas, minInsyncReplicas, maxMessageBytes }, i) => {
       const replicationFactor = Math.min(replicas, brokers)
       plans.set(`topic-${i}`, { partitions, replicationFactor, minInsyncReplicas, maxMessageBytes })

@@ -8,7 +8,7 @@ import {
   batchEnd,
   readBatchHeader,
   readRecordBatch,
-  RecordCursor,
+  RecordReader,
 } from '../../src/records/read-record-batch.js'
 import { batch, record } from '../testing/raw-client.js'
 
@@ -182,10 +182,10 @@ describe('batchEnd', () => {
   })
 })
 
-describe('RecordCursor', () => {
+describe('RecordReader', () => {
   test('walks records and leaves their bytes where they are', () => {
     const bytes = batch({ values: ['one', 'two'], keys: ['k', null] })
-    const cursor = new RecordCursor(bytes, 61, bytes.length, 2)
+    const cursor = new RecordReader(bytes, 61, bytes.length, 2)
     expect(cursor.next()).toBe(true)
     expect(cursor.value()!.buffer).toBe(bytes.buffer)
     expect([cursor.offsetDelta, cursor.keyLength, cursor.valueLength]).toEqual([0, 1, 3])

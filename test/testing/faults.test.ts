@@ -9,7 +9,7 @@ describe('which requests a fault hits', () => {
   function hits(match: Omit<FaultMatch, 'api'>, count = 10, faults = new Faults()): number[] {
     faults.add({ api: 'Produce', ...match }, 'close')
     const positions = Array.from({ length: count }, (_, i) => i + 1)
-    return positions.filter(() => faults.strike('Produce', 1, ['orders']) !== undefined)
+    return positions.filter(() => faults.match('Produce', 1, ['orders']) !== undefined)
   }
 
   test('by default the next one, once', () => {
@@ -25,11 +25,11 @@ describe('which requests a fault hits', () => {
   test('only those that match count', () => {
     const faults = new Faults()
     faults.add({ api: 'Produce', broker: 2, topic: 'orders', nth: 2 }, 'close')
-    expect(faults.strike('Produce', 2, ['orders'])).toBeUndefined()
-    expect(faults.strike('Metadata', 2, ['orders'])).toBeUndefined()
-    expect(faults.strike('Produce', 1, ['orders'])).toBeUndefined()
-    expect(faults.strike('Produce', 2, ['clicks'])).toBeUndefined()
-    expect(faults.strike('Produce', 2, ['clicks', 'orders'])).toMatchObject({
+    expect(faults.match('Produce', 2, ['orders'])).toBeUndefined()
+    expect(faults.match('Metadata', 2, ['orders'])).toBeUndefined()
+    expect(faults.match('Produce', 1, ['orders'])).toBeUndefined()
+    expect(faults.match('Produce', 2, ['clicks'])).toBeUndefined()
+    expect(faults.match('Produce', 2, ['clicks', 'orders'])).toMatchObject({
       action: 'close',
       topic: 'orders',
     })
@@ -46,22 +46,22 @@ describe('which requests a fault hits', () => {
     expect(hits({ probability: 1 })).toHaveLength(10)
   })
 
-  test('of several that are due the one ordered first strikes, and all of them count', () => {
+  test('of several that are due the one injected first applies, and all of them count', () => {
     const faults = new Faults()
     faults.add({ api: 'Produce' }, 'close')
     faults.add({ api: 'Produce', nth: 2 }, 'drop-answer')
     faults.add({ api: 'Produce', times: 2 }, 'drop-request')
-    const actions = [1, 2, 3, 4].map(() => faults.strike('Produce', 1, [])?.action)
+    const actions = [1, 2, 3, 4].map(() => faults.match('Produce', 1, [])?.action)
     expect(actions).toEqual(['close', 'drop-answer', 'drop-request', 'drop-request'])
   })
 
   test('none any more once it is taken back', () => {
     const faults = new Faults()
     const undo = faults.add({ api: 'Produce', times: Infinity }, 'close')
-    expect(faults.strike('Produce', 1, [])).toBeDefined()
+    expect(faults.match('Produce', 1, [])).toBeDefined()
     undo()
     undo()
-    expect(faults.strike('Produce', 1, [])).toBeUndefined()
+    expect(faults.match('Produce', 1, [])).toBeUndefined()
   })
 
   test.each([

@@ -1,5 +1,5 @@
 /**
- * One connection to a broker: frames in, answers out, and the faults that strike them. As in Kafka the requests of a
+ * One connection to a broker: frames in, answers out, and the faults that matched them. As in Kafka the requests of a
  * connection are carried out one after the other, so that answers leave in the order of the requests.
  */
 import type { Duplex } from 'node:stream'
@@ -8,7 +8,7 @@ import { readRequestHeader, type RequestHeader } from '../../protocol/schema.js'
 import { Reader } from '../../protocol/wire.js'
 import type { BrokerClock } from './broker-clock.js'
 import type { ClusterState } from '../state/cluster-state.js'
-import type { ApiName, FaultAction, Faults, Strike } from '../faults.js'
+import type { ApiName, FaultAction, Faults, MatchedFault } from '../faults.js'
 import type { GroupCoordinator } from '../coordinators/group-coordinator.js'
 import { errno } from '../requests/refusal.js'
 import type { ReceivedRequest, RequestContext, Versions } from './request-context.js'
@@ -40,15 +40,15 @@ const UNSUPPORTED_VERSION = errno('UNSUPPORTED_VERSION')
 /** `socket.request.max.bytes`. */
 const MAX_REQUEST_BYTES = 104_857_600
 
-function forcedError(strike: Strike | undefined): RequestContext['forced'] {
-  if (typeof strike?.action !== 'object' || !('error' in strike.action)) return undefined
-  const { error } = strike.action
-  return { errno: typeof error === 'number' ? error : errno(error), topic: strike.topic }
+function forcedError(matched: MatchedFault | undefined): RequestContext['forced'] {
+  if (typeof matched?.action !== 'object' || !('error' in matched.action)) return undefined
+  const { error } = matched.action
+  return { errno: typeof error === 'number' ? error : errno(error), topic: matched.topic }
 }
 
-function forgedEpoch(strike: Strike | undefined): RequestContext['forged'] {
-  if (typeof strike?.action !== 'object' || !('leaderEpoch' in strike.action)) return undefined
-  return { leaderEpoch: strike.action.leaderEpoch, topic: strike.topic }
+function forgedEpoch(matched: MatchedFault | undefined): RequestContext['forged'] {
+  if (typeof matched?.action !== 'object' || !('leaderEpoch' in matched.action)) return undefined
+  return { leaderEpoch: matched.action.leaderEpoch, topic: matched.topic }
 }
 
 /** The answer with this throttle time in it; every API has the field. */
@@ -194,8 +194,8 @@ export class BrokerConnection {
     }
     const topics = body === undefined ? [] : entry.topics(state, body, version)
     const batches = body === undefined ? [] : entry.batches(state, body)
-    const strike = faults.strike(api, nodeId, topics)
-    const fault = strike?.action
+    const matched = faults.match(api, nodeId, topics)
+    const fault = matched?.action
     journal.push({ api, version, broker: nodeId, clientId, correlationId, topics, batches, fault })
     if (fault === 'close') {
       this.#reset()
@@ -205,8 +205,8 @@ export class BrokerConnection {
       this.#stopListening()
       return
     }
-    const forced = forcedError(strike)
-    const forged = forgedEpoch(strike)
+    const forced = forcedError(matched)
+    const forged = forgedEpoch(matched)
     const now = clock.wallNow()
     const answer =
       body === undefined

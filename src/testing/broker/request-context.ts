@@ -37,9 +37,9 @@ export interface RequestContext {
   readonly versions: ReadonlyMap<ApiName, Versions>
   /** The journal's entry of each batch, in the request's order. */
   readonly batches: readonly ReceivedBatch[]
-  /** An error on order: answered in place of an answer of the broker's own, for this topic or for all. */
+  /** An injected error: the response in place of the broker's own, for this topic or for all. */
   readonly forced: { readonly errno: number; readonly topic: string | undefined } | undefined
-  /** A leader epoch on order, which Metadata gives in place of the partitions' own, for this topic or for all. */
+  /** An injected leader epoch, which Metadata gives in place of the partitions' own, for this topic or for all. */
   readonly forged: { readonly leaderEpoch: number; readonly topic: string | undefined } | undefined
 }
 

@@ -12,8 +12,8 @@ export type CoordinatorType = 'group' | 'transaction'
 const PARTITIONS = 50
 export const OFFSETS_TOPIC = '__consumer_offsets'
 
-interface Seat {
-  /** -1: nobody. */
+interface Leadership {
+  /** -1: none. */
   leader: number
   /** Goes up with every move; it stands in the markers that the coordinator has written. */
   epoch: number
@@ -34,7 +34,7 @@ export function coordinatorPartition(key: string): number {
 }
 
 export class Coordinators {
-  readonly #seats: Record<CoordinatorType, Seat[]> = { group: [], transaction: [] }
+  readonly #partitions: Record<CoordinatorType, Leadership[]> = { group: [], transaction: [] }
   readonly #brokers: number[] = []
   readonly #alive: ReadonlySet<number>
 
@@ -46,7 +46,7 @@ export class Coordinators {
   addBroker(nodeId: number): void {
     this.#brokers.push(nodeId)
     for (const type of ['group', 'transaction'] as const) {
-      this.#seats[type] = Array.from({ length: PARTITIONS }, (_, partition) => ({
+      this.#partitions[type] = Array.from({ length: PARTITIONS }, (_, partition) => ({
         leader: this.#brokers[partition % this.#brokers.length]!,
         epoch: 0,
       }))
@@ -59,34 +59,35 @@ export class Coordinators {
   }
 
   leaderOfPartition(type: CoordinatorType, partition: number): number {
-    return this.#seats[type][partition]!.leader
+    return this.#partitions[type][partition]!.leader
   }
 
   epochOf(type: CoordinatorType, key: string): number {
-    return this.#seats[type][coordinatorPartition(key)]!.epoch
+    return this.#partitions[type][coordinatorPartition(key)]!.epoch
   }
 
-  /** Makes `nodeId` the coordinator (-1: nobody), or the next broker alive. */
+  /** Makes `nodeId` the coordinator (-1: none), or the next broker alive. */
   move(type: CoordinatorType, key: string, nodeId?: number): number {
     if (nodeId !== undefined && nodeId !== -1 && !this.#alive.has(nodeId)) {
       throw new IllegalStateError(`broker ${nodeId} cannot coordinate ${type} ${key}: it is not alive`)
     }
-    const seat = this.#seats[type][coordinatorPartition(key)]!
-    this.#take(seat, nodeId ?? this.#nextAlive(seat.leader))
-    return seat.leader
+    const leadership = this.#partitions[type][coordinatorPartition(key)]!
+    this.#take(leadership, nodeId ?? this.#nextAlive(leadership.leader))
+    return leadership.leader
   }
 
   brokerDown(nodeId: number): void {
-    for (const seat of this.#all()) if (seat.leader === nodeId) this.#take(seat, this.#nextAlive(nodeId))
+    for (const leadership of this.#all())
+      if (leadership.leader === nodeId) this.#take(leadership, this.#nextAlive(nodeId))
   }
 
   brokerUp(nodeId: number): void {
-    for (const seat of this.#all()) if (seat.leader === -1) this.#take(seat, nodeId)
+    for (const leadership of this.#all()) if (leadership.leader === -1) this.#take(leadership, nodeId)
   }
 
-  #take(seat: Seat, leader: number): void {
-    seat.leader = leader
-    seat.epoch++
+  #take(leadership: Leadership, leader: number): void {
+    leadership.leader = leader
+    leadership.epoch++
   }
 
   #nextAlive(after: number): number {
@@ -95,8 +96,8 @@ export class Coordinators {
     return round.find((id) => this.#alive.has(id)) ?? -1
   }
 
-  *#all(): Iterable<Seat> {
-    yield* this.#seats.group
-    yield* this.#seats.transaction
+  *#all(): Iterable<Leadership> {
+    yield* this.#partitions.group
+    yield* this.#partitions.transaction
   }
 }

@@ -137,7 +137,7 @@ function produce(context: RequestContext, request: ProduceRequest): Answer<Produ
   }
 }
 
-/** The error on order that strikes the topic. */
+/** The injected error that applies to the topic. */
 function forcedErrno({ forced }: RequestContext, topic: Topic | undefined): number | undefined {
   return forced?.topic === undefined || forced.topic === topic?.name ? forced?.errno : undefined
 }

@@ -9,7 +9,7 @@ import { Coordinators } from '../coordinators/coordinators.js'
 import { PartitionLog, type LogConfig } from './partition-log.js'
 
 /** Settings of a topic; each is Kafka's own topic setting in camelCase, with Kafka's default unless said otherwise. */
-export interface TopicOptions {
+export interface TestTopicOptions {
   /** 1 or more; default: the cluster's `numPartitions`. */
   readonly partitions?: number
   /** 1 to the number of brokers; default: 3, or all brokers where there are fewer. */
@@ -67,7 +67,7 @@ export class ClusterState implements MetadataView {
   readonly topics = new Map<string, Topic>()
   readonly brokers = new Map<number, BrokerAddress>()
   readonly autoCreateTopics: boolean
-  readonly #defaults: Required<TopicOptions>
+  readonly #defaults: Required<TestTopicOptions>
   readonly #alive = new Set<number>()
   readonly #paused = new Set<number>()
   readonly coordinators = new Coordinators(this.#alive)
@@ -76,7 +76,7 @@ export class ClusterState implements MetadataView {
   #nextProducerId = 0n
   #topicsCreated = 0
 
-  constructor(autoCreateTopics: boolean, defaults: Required<TopicOptions>) {
+  constructor(autoCreateTopics: boolean, defaults: Required<TestTopicOptions>) {
     this.autoCreateTopics = autoCreateTopics
     this.#defaults = defaults
   }
@@ -153,7 +153,7 @@ export class ClusterState implements MetadataView {
     return partition
   }
 
-  createTopic(name: string, options: TopicOptions): Topic {
+  createTopic(name: string, options: TestTopicOptions): Topic {
     if (this.topics.has(name)) throw new IllegalStateError(`topic ${name} exists already`)
     const { partitions, replicationFactor, ...config } = { ...this.#defaults, ...options }
     if (!Number.isInteger(partitions) || partitions < 1) {

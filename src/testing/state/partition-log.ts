@@ -8,7 +8,7 @@ import {
   batchEnd,
   checkBatchCounts,
   readBatchHeader,
-  recordCursor,
+  recordReader,
   type RecordBatchHeader,
 } from '../../records/read-record-batch.js'
 import { markerBatch, type Marker } from '../coordinators/control-records.js'
@@ -175,7 +175,7 @@ export class PartitionLog {
 
 /** Checks each record and returns the latest timestamp. */
 function checkRecords(batch: Uint8Array, header: RecordBatchHeader, now: number, config: LogConfig): number {
-  const cursor = recordCursor(batch, header)
+  const cursor = recordReader(batch, header)
   const isCreateTime = config.messageTimestampType === 'CreateTime'
   const errors: RecordError[] = []
   let code: 'INVALID_RECORD' | 'INVALID_TIMESTAMP' = 'INVALID_RECORD'
