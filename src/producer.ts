@@ -28,6 +28,7 @@ import type { SequenceGate } from './producer/sending/sequence-gate.js'
 import { TransactionManager } from './producer/transactions/transaction-manager.js'
 import { assertTopicName } from './producer/intake/record-checks.js'
 import { unusable } from './producer/transactions/transaction-states.js'
+import { UnheardFailures } from './producer/batching/unheard-failures.js'
 import { compressorFor, type Compressor } from './records/compression.js'
 import type { DeliveryCallback, Payload, ProducerRecord, RecordMetadata, TopicPartition } from './record.js'
 import type { ProducerMetrics } from './metrics.js'
@@ -49,7 +50,10 @@ const MARKERS_MS = 20
 
 /** What `on` can be told of. */
 export interface ProducerEvents {
-  /** A record failed; its promise or callback says so too. */
+  /**
+   * A record failed; its promise or callback says so too. While nothing listens, failures that no callback was told of are
+   * logged, at most every ten seconds.
+   */
   readonly deliveryError: readonly [error: KafkaError, record: TopicPartition]
   /** A connection to a broker is open and, with `sasl`, logged in. */
   readonly connect: readonly [
@@ -98,6 +102,7 @@ export class Producer<K = Payload, V = Payload> {
   readonly #sender: Sender
   readonly #intake: RecordIntake
   readonly #types: RecordTypes
+  readonly #unheard: UnheardFailures
   readonly #metadataWaiters = new Set<(error?: KafkaError) => void>()
   #recordErrors = 0
   #clientInstanceId: string | null = null
@@ -117,11 +122,15 @@ export class Producer<K = Payload, V = Payload> {
     const { enableIdempotence, retryBackoffMs, retryBackoffMaxMs, transactionalId } = this.#config
     const backoff = new Backoff(retryBackoffMs, retryBackoffMaxMs, random)
     const shortBackoff = new Backoff(Math.min(MARKERS_MS, retryBackoffMs), retryBackoffMaxMs, random)
+    this.#unheard = new UnheardFailures(this.#config.logger, clock)
     const observer: CompletionObserver = {
       callbackThrew: (error) => this.#config.logger.error('a delivery callback threw', { error }),
-      recordFailed: (error, { topic, partition }) => {
+      recordFailed: (error, { topic, partition }, isTold) => {
         this.#recordErrors++
         this.#transactions?.failed(error)
+        if (!isTold && this.#events.listenerCount('deliveryError') === 0) {
+          this.#unheard.failed(error, { topic, partition })
+        }
         this.#emit('deliveryError', error, { topic, partition })
       },
     }
@@ -245,9 +254,7 @@ export class Producer<K = Payload, V = Payload> {
   send(record: ProducerRecord<K, V>): Promise<RecordMetadata>
   send(record: ProducerRecord<K, V>, callback: DeliveryCallback): void
   send(record: ProducerRecord<K, V>, callback?: DeliveryCallback): Promise<RecordMetadata> | undefined {
-    // Not even undefined in place of a record makes this throw.
-    const { topic } = (record as ProducerRecord | null | undefined) ?? { topic: '' }
-    return this.#intake.send(topic, record, this.#types, callback)
+    return this.#intake.send(null, record, this.#types, callback)
   }
 
   /**
@@ -276,8 +283,11 @@ export class Producer<K = Payload, V = Payload> {
 
   /**
    * Flushes, then disconnects; fails what is left after `timeoutMs` with ProducerClosedError (without `timeoutMs`,
-   * nothing takes longer than `deliveryTimeoutMs`). 0 gives up at once. Resolves with the number of records that were
-   * not delivered. Idempotent; a second call may shorten the time.
+   * nothing takes longer than `deliveryTimeoutMs`). 0 gives up at once. Idempotent; a second call may shorten the time.
+   *
+   * Resolves with the number of records that were under way at the call and then failed. It does not count what failed
+   * before the call, nor what is sent after it: a service that must know of every loss counts them itself, in a listener
+   * of `deliveryError`.
    *
    * A wrong argument (code INVALID_ARGUMENT) is told afterwards: the producer closes as without it, then the call rejects.
    *
@@ -495,6 +505,7 @@ export class Producer<K = Payload, V = Payload> {
     await this.#cluster.close()
     this.#intake.close()
     for (const wake of this.#metadataWaiters) wake()
+    this.#unheard.tell()
     this.#events.removeAllListeners()
     return this.#recordErrors - this.#intake.refused - before
   }

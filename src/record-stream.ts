@@ -32,8 +32,7 @@ export class RecordStream extends Writable {
     taken: (error?: Error | null) => void,
   ): void {
     let isTaken = false
-    // Where neither names a topic the intake says so.
-    const topic = (record.topic ?? this.#topic) as string
+    const topic = this.#defaultFor(record)
     void this.#intake.send(topic, record, this.#types, (error) => {
       if (!isTaken) taken(error)
       else if (error !== null) this.destroy(error)
@@ -41,6 +40,15 @@ export class RecordStream extends Writable {
     if (this.#intake.waiting.count > 0) return
     isTaken = true
     taken()
+  }
+
+  /** The topic for a record that names none, or null. */
+  #defaultFor(record: { readonly topic?: string } | undefined): string | null {
+    try {
+      return record?.topic === undefined ? (this.#topic ?? null) : null
+    } catch {
+      return null // the intake looks too, and says what is wrong with it
+    }
   }
 
   override _final(done: (error?: Error | null) => void): void {

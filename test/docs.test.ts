@@ -149,3 +149,25 @@ describe("the README's quick start", { timeout: 30_000 }, () => {
     expect(cluster.records('orders').map((record) => String(record.value))).toEqual([stored])
   })
 })
+
+test('the guide shows how metadata becomes JSON, and that runs', { timeout: 30_000 }, async () => {
+  await using cluster = await TestCluster.start({ topics: { orders: { partitions: 1 } } })
+  const block = blocks.find(({ code }) => code.includes('JSON.stringify(metadata'))
+  expect(block).toBeDefined()
+  const code = `
+import { json, Producer } from 'kafka-producer'
+await using producer = new Producer({
+  bootstrapServers: ${JSON.stringify(cluster.bootstrapServers)},
+  valueSerializer: json(),
+})
+const event = { orderId: 'order-1' }
+${block!.code}`
+  const { outputText } = ts.transpileModule(code, {
+    compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext },
+  })
+  const file = path.join(root, 'build/docs/metadata-as-json.mjs')
+  mkdirSync(path.dirname(file), { recursive: true })
+  writeFileSync(file, outputText)
+  const { stdout } = await promisify(execFile)(process.execPath, [file])
+  expect(JSON.parse(stdout)).toMatchObject({ topic: 'orders', partition: 0, offset: '0' })
+})

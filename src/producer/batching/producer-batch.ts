@@ -15,7 +15,7 @@ import { watch } from '../../user-code.js'
 import type { Deadline } from '../../time/deadline-queue.js'
 import type { Generation } from './flush-generations.js'
 import { NO_SEQUENCE, type SequencedBatch } from './partition-sequences.js'
-import { markHandled, OwnPromise, RecordPromises } from './record-promises.js'
+import { markHandled, OwnPromise, RecordPromises, SETTLED_PROMISE } from './record-promises.js'
 
 /** Who waits for a record: its callback, or its promise. */
 type Waiter = DeliveryCallback | Promise<RecordMetadata>
@@ -24,7 +24,8 @@ type Waiter = DeliveryCallback | Promise<RecordMetadata>
 export interface CompletionObserver {
   /** A callback of the application threw. */
   callbackThrew(error: unknown): void
-  recordFailed(error: KafkaError, metadata: RecordMetadata): void
+  /** `isTold` where a callback of the application was told; a promise may be one that is not awaited. */
+  recordFailed(error: KafkaError, metadata: RecordMetadata, isTold: boolean): void
 }
 
 /** What is known of a batch when it begins. */
@@ -222,12 +223,13 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implem
       const error = errorOf(i)
       const metadata = failedMetadata(this.queue.topic, this.queue.partition, record)
       const waiter = waiters[i]!
-      if (typeof waiter === 'function') callBack(waiter, error, metadata, observer)
+      let isTold = false
+      if (typeof waiter === 'function') isTold = callBack(waiter, error, metadata, observer)
       else {
         markHandled(waiter)
         errors.push(error)
       }
-      observer.recordFailed(error, metadata)
+      observer.recordFailed(error, metadata, isTold)
     }
     this.#promises?.reject(errors)
   }
@@ -268,7 +270,7 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implem
         moved.push(promise)
         target.join((error, metadata) => {
           if (error !== null) markHandled(waiter)
-          callback(error, metadata)
+          return callback(error, metadata)
         })
       }
     }
@@ -305,21 +307,25 @@ export function settleFailure(
   metadata: RecordMetadata,
   observer: CompletionObserver,
 ): void {
-  callBack(callback, error, metadata, observer)
-  observer.recordFailed(error, metadata)
+  const isTold = callBack(callback, error, metadata, observer)
+  observer.recordFailed(error, metadata, isTold)
 }
 
+/** False where the callback was one of ours, which settles a promise. */
 function callBack(
   callback: DeliveryCallback,
   error: KafkaError | null,
   metadata: RecordMetadata,
   observer: CompletionObserver,
-): void {
+): boolean {
   try {
     const result: unknown = callback(error, metadata)
+    if (result === SETTLED_PROMISE) return false
     // An asynchronous one may still fail; all others cost this comparison.
     if (result !== undefined) watch(result, (thrown) => observer.callbackThrew(thrown))
+    return true
   } catch (thrown) {
     observer.callbackThrew(thrown)
+    return true
   }
 }

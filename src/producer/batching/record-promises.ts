@@ -7,7 +7,7 @@
  * order: reactions of a promise run in the order in which they were added.
  */
 import type { KafkaError } from '../../errors.js'
-import type { DeliveryCallback, RecordMetadata } from '../../record.js'
+import type { RecordMetadata } from '../../record.js'
 
 /** What becomes of a record: delivered, or handed on to another batch and its promise. */
 type Delivery = RecordMetadata | Promise<RecordMetadata>
@@ -67,10 +67,16 @@ const throwError = (errors: Outcomes<KafkaError>): never => {
   throw errors.take()
 }
 
+/** What a callback returns that only settles a promise: the application may not be listening there. */
+export const SETTLED_PROMISE = Symbol('settled a promise')
+
+/** A callback of ours; what it returns says whether it is the application's own that was told. */
+export type SettlingCallback = (error: KafkaError | null, metadata: RecordMetadata) => unknown
+
 /** A promise, and the callback that settles it. */
 export class OwnPromise {
   readonly promise: Promise<RecordMetadata>
-  readonly callback: DeliveryCallback
+  readonly callback: SettlingCallback
 
   constructor() {
     let resolve!: (metadata: RecordMetadata) => void
@@ -86,6 +92,7 @@ export class OwnPromise {
         markHandled(promise)
         reject(error)
       }
+      return SETTLED_PROMISE
     }
   }
 }

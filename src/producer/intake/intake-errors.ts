@@ -1,4 +1,5 @@
 /** Errors of records that are in no batch yet. */
+import { isProxy } from 'node:util/types'
 import { nextTick } from '../../time/event-loop.js'
 import type { ResolvedConfig } from '../../config/config.js'
 import { BufferExhaustedError, KafkaError, SerializationError, TimeoutError } from '../../errors.js'
@@ -76,12 +77,22 @@ export class IntakeErrors {
   }
 }
 
+/** `instanceof` asks the prototype, and that of a revoked proxy throws. */
+export function isKafkaError(error: unknown): error is KafkaError {
+  return !isProxy(error) && error instanceof KafkaError
+}
+
 /** What was thrown while a record was taken in. */
 export function asKafkaError(error: unknown): KafkaError {
-  if (error instanceof KafkaError) return error
+  if (isKafkaError(error)) return error
   return new SerializationError(`the record cannot be sent: ${messageOf(error)}`, { cause: error })
 }
 
+/** What was thrown in words; code of the application may throw what cannot even be made text. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  try {
+    return error instanceof Error ? error.message : String(error)
+  } catch {
+    return 'something that cannot be shown'
+  }
 }

@@ -34,7 +34,7 @@ export class Interception {
       for (const interceptor of this.#interceptors) {
         this.#guard('onAcknowledgement', () => interceptor.onAcknowledgement?.(metadata, error, headers))
       }
-      // Its result is watched where it is called: it may be asynchronous.
+      // Its result is watched where it is called: it may be asynchronous, or say that a promise was settled.
       return callback(error, metadata)
     }
   }

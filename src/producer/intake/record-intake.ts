@@ -10,7 +10,7 @@ import { queueMicrotask } from '../../time/event-loop.js'
 import type { Clock } from '../../time/clock.js'
 import type { Cluster } from '../../network/cluster.js'
 import { partitionForKey, type Partitioner } from '../../partitioner.js'
-import type { DeliveryCallback, RecordMetadata, TopicRecord } from '../../record.js'
+import type { DeliveryCallback, ProducerRecord, RecordMetadata, TopicRecord } from '../../record.js'
 import { payloadSize } from '../../records/record-bytes.js'
 import { RecordDraft } from '../../records/record-draft.js'
 import { copyHeaders, copyOf } from './copies.js'
@@ -90,11 +90,11 @@ export class RecordIntake {
   }
 
   /**
-   * Never throws: what goes wrong is told through the promise or the callback, whatever was given for that. `refusal` is
-   * why the record cannot be sent.
+   * Never throws: what goes wrong is told through the promise or the callback, whatever was given for that. `topic` is
+   * null where the record names it; `refusal` is why the record cannot be sent.
    */
   send(
-    topic: string,
+    topic: string | null,
     record: TopicRecord,
     types: RecordTypes,
     callback: DeliveryCallback | undefined,
@@ -142,23 +142,25 @@ export class RecordIntake {
 
   /** Returns a promise if there is no callback. */
   #accept(
-    givenTopic: string,
+    givenTopic: string | null,
     given: TopicRecord,
     types: RecordTypes,
     refusal: KafkaError | null,
     givenCallback: DeliveryCallback | undefined,
   ): Promise<RecordMetadata> | undefined {
-    let topicName = givenTopic
+    let topicName = givenTopic ?? ''
     let record = given
     let callback = typeof givenCallback === 'function' ? givenCallback : null
     // Of a record that fails, or is looked after, before a batch has it.
     let own: OwnPromise | null = null
     try {
+      if (givenTopic === null)
+        topicName = (given as ProducerRecord<unknown, unknown> | undefined)?.topic ?? ''
       if (refusal !== null) throw refusal
       assertCallback(givenCallback)
       assertRecord(given)
       if (this.#interception !== null) {
-        const changed = this.#interception.onSend(givenTopic, given)
+        const changed = this.#interception.onSend(topicName, given)
         topicName = changed.topic
         record = changed
         callback ??= (own = new OwnPromise()).callback
@@ -362,17 +364,28 @@ export class RecordIntake {
 
   /** A record that failed inside `send`: its callback must not run before `send` has returned. */
   #refuse(topic: string, record: TopicRecord, error: unknown, callback: DeliveryCallback): void {
-    const { partition, timestamp } = (record as TopicRecord | null | undefined) ?? {}
+    const { clock, observer } = this.#parts
+    const failure = asKafkaError(error)
+    const { partition, timestamp } = placeOf(record)
     const metadata = failedMetadata(topic, partition ?? -1, {
-      timestamp: timestamp ?? this.#parts.clock.wallNow(),
+      timestamp: timestamp ?? clock.wallNow(),
       keySize: -1,
       valueSize: -1,
     })
-    const { observer } = this.#parts
     queueMicrotask(() => {
       this.#refused++
-      settleFailure(callback, asKafkaError(error), metadata, observer)
+      settleFailure(callback, failure, metadata, observer)
     })
+  }
+}
+
+/** Where a record wanted to go and when, as far as that can be read: its getters may be what it was refused for. */
+function placeOf(record: TopicRecord | null | undefined): Pick<TopicRecord, 'partition' | 'timestamp'> {
+  try {
+    const { partition, timestamp } = record ?? {}
+    return { partition, timestamp }
+  } catch {
+    return {}
   }
 }
 

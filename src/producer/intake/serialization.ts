@@ -7,7 +7,7 @@ import { IllegalStateError, KafkaError, SerializationError } from '../../errors.
 import type { Headers, Payload, TopicRecord } from '../../record.js'
 import { bytes, type Serializer } from '../../serializer.js'
 import { copyHeaders, copyOf } from './copies.js'
-import { messageOf } from './intake-errors.js'
+import { isKafkaError, messageOf } from './intake-errors.js'
 import { assertPayload } from './record-checks.js'
 import { markHandled } from '../batching/record-promises.js'
 import { RecordHeaders, SerializerCall } from './serializer-call.js'
@@ -104,7 +104,7 @@ function givenTo(serializer: Serializer<unknown> | undefined, given: unknown): u
 
 /** That another producer is closed or unusable, if a serializer needs one, is true of that one alone. */
 function serializerFailed(error: unknown, topic: string): KafkaError {
-  if (error instanceof KafkaError && !error.fatal && !(error instanceof IllegalStateError)) return error
+  if (isKafkaError(error) && !error.fatal && !(error instanceof IllegalStateError)) return error
   return new SerializationError(`a serializer for topic ${topic} failed: ${messageOf(error)}`, {
     cause: error,
   })
