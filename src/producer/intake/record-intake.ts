@@ -154,8 +154,7 @@ export class RecordIntake {
     // Of a record that fails, or is looked after, before a batch has it.
     let own: OwnPromise | null = null
     try {
-      if (givenTopic === null)
-        topicName = (given as ProducerRecord<unknown, unknown> | undefined)?.topic ?? ''
+      if (givenTopic === null && hasFields(given)) topicName = given.topic
       if (refusal !== null) throw refusal
       assertCallback(givenCallback)
       assertRecord(given)
@@ -377,6 +376,11 @@ export class RecordIntake {
       settleFailure(callback, failure, metadata, observer)
     })
   }
+}
+
+/** False for undefined and null in place of a record, which are refused a moment later. */
+function hasFields(given: unknown): given is ProducerRecord<unknown, unknown> {
+  return given !== undefined && given !== null
 }
 
 /** Where a record wanted to go and when, as far as that can be read: its getters may be what it was refused for. */

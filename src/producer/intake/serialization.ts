@@ -3,7 +3,7 @@
  * settle. Made only for producers and handles that have serializers.
  */
 import { isUint8Array } from 'node:util/types'
-import { IllegalStateError, KafkaError, SerializationError } from '../../errors.js'
+import { IllegalStateError, SerializationError, type KafkaError } from '../../errors.js'
 import type { Headers, Payload, TopicRecord } from '../../record.js'
 import { bytes, type Serializer } from '../../serializer.js'
 import { copyHeaders, copyOf } from './copies.js'
