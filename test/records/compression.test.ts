@@ -250,6 +250,23 @@ test.each(['at once', 'as a promise'])(
 )
 
 describe('decompress', () => {
+  test.each([
+    ['a literal that goes on behind the end', [4, 0xfc, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5, 6]],
+    ['a size that is no varint', [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]],
+    ['a size that it cannot hold', [0xff, 0xff, 0x03, 0, 1]],
+    ['a copy of what is not there', [8, 0, 1, 0x12, 9, 0]],
+    ['nothing', []],
+  ])('refuses snappy with %s', (_, bytes) => {
+    expect(() => decompress(2, Buffer.from(bytes))).toThrow(/snappy/)
+  })
+
+  test.each(['gzip', 'zstd'] as const)('refuses a bomb in %s', async (type) => {
+    await decoderStarts(ids[type])
+    const made = compressor(type).made!
+    const bomb = await made.compress(Buffer.alloc(130 * 1024 * 1024))
+    expect(() => decompress(ids[type], bomb)).toThrow(/134217728/)
+  })
+
   test('reads what other encoders write', () => {
     const snappyRaw = Buffer.from([3, 8, 97, 98, 99])
     expect(Buffer.from(decompress(2, snappyRaw)).toString()).toBe('abc')

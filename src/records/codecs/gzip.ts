@@ -1,5 +1,6 @@
 /** gzip by Node's own zlib, on its thread pool where that pays. */
 import { gunzipSync, gzip as deflate, gzipSync } from 'node:zlib'
+import { MAX_OUTPUT_BYTES } from './output-limit.js'
 
 /** So many bytes take no longer than the way to the thread pool and back. */
 const AT_ONCE_BYTES = 4096
@@ -20,5 +21,5 @@ export function gzip(bytes: Uint8Array, level: number): Uint8Array | Promise<Uin
 }
 
 export function readGzip(bytes: Uint8Array): Uint8Array {
-  return gunzipSync(bytes)
+  return gunzipSync(bytes, { maxOutputLength: MAX_OUTPUT_BYTES })
 }

@@ -1,5 +1,6 @@
 /** Reads LZ4 frames, for the test broker: what Kafka's Java client accepts, and refuses what it refuses. */
 import type * as Lz4js from 'lz4js'
+import { assertOutput } from './output-limit.js'
 
 const MAGIC = 0x184d_2204
 const INDEPENDENT = 0x20
@@ -19,6 +20,7 @@ export function readLz4Frame(bytes: Uint8Array): Uint8Array {
   if (sizeCode < 4) throw new Error(`LZ4 block size code ${sizeCode}`)
   const target = new Uint8Array(1 << (8 + 2 * sizeCode))
   const blocks: Uint8Array[] = []
+  let total = 0
   let at = 7 + ((flags & CONTENT_SIZE) === 0 ? 0 : 8)
   for (;;) {
     const length = frame.readUInt32LE(at)
@@ -34,6 +36,8 @@ export function readLz4Frame(bytes: Uint8Array): Uint8Array {
       if (end > target.length) throw new Error(`an LZ4 block of more than ${target.length} bytes`)
       blocks.push(target.slice(0, end))
     }
+    total += blocks.at(-1)!.length
+    assertOutput(total)
     at += size + ((flags & BLOCK_CHECKSUM) === 0 ? 0 : 4)
   }
   if (at + ((flags & CONTENT_CHECKSUM) === 0 ? 0 : 4) !== frame.length)

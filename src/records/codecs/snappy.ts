@@ -5,8 +5,9 @@
  *   0 magic 82 'SNAPPY' 00 | 8 version i32 1 | 12 least version i32 1 | 16 blocks: length i32, then the block
  */
 import type * as Snappy from 'snappy'
-import type * as Snappyjs from 'snappyjs'
 import type * as SnappyCompressors from 'snappyjs/snappy_compressor.js'
+import { assertOutput } from './output-limit.js'
+import { readSnappyBlock } from './snappy-decoder.js'
 import { compressBlocks, type CompressBlock } from './blocks.js'
 
 const HEADER = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]
@@ -52,15 +53,18 @@ export function snappyNative(): CompressBlock {
 
 /** Reads the xerial framing, and a raw stream too, as the Java client does. */
 export function readSnappy(bytes: Uint8Array): Uint8Array {
-  const { uncompress } = require('snappyjs') as typeof Snappyjs
   const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (!HEADER.slice(0, 8).every((byte, i) => frame[i] === byte)) return uncompress(frame)
+  if (!HEADER.slice(0, 8).every((byte, i) => frame[i] === byte)) return readSnappyBlock(frame)
   const blocks: Uint8Array[] = []
+  let size = 0
   let at = HEADER.length
   while (at < frame.length) {
     const end = at + 4 + frame.readInt32BE(at)
     if (end < at + 4 || end > frame.length) throw new Error('the snappy frame ends inside a block')
-    blocks.push(uncompress(frame.subarray(at + 4, end)))
+    const block = readSnappyBlock(frame.subarray(at + 4, end))
+    size += block.length
+    assertOutput(size)
+    blocks.push(block)
     at = end
   }
   return Buffer.concat(blocks)

@@ -4,6 +4,7 @@
  * the frame says it, and its window is no larger.
  */
 import zlib from 'node:zlib'
+import { assertOutput, MAX_OUTPUT_BYTES } from './output-limit.js'
 import type * as Zstd from 'zstd-codec/lib/module.js'
 
 export type Compress = (bytes: Uint8Array, level: number) => Uint8Array | Promise<Uint8Array>
@@ -20,7 +21,10 @@ interface WithZstd {
     options: Options,
     done: (error: Error | null, compressed: Uint8Array) => void,
   ) => void
-  readonly zstdDecompressSync?: (bytes: Uint8Array) => Uint8Array
+  readonly zstdDecompressSync?: (
+    bytes: Uint8Array,
+    options: { readonly maxOutputLength: number },
+  ) => Uint8Array
 }
 const { zstdCompressSync, zstdCompress, zstdDecompressSync } = zlib as WithZstd
 
@@ -103,7 +107,12 @@ class ZstdCodec {
     const stream = new this.#binding.ZstdDecompressStreamBinding()
     try {
       const parts: Uint8Array[] = []
-      const take = (part: Uint8Array): void => void parts.push(part.slice())
+      let size = 0
+      const take = (part: Uint8Array): void => {
+        size += part.length
+        assertOutput(size)
+        parts.push(part.slice())
+      }
       if (!stream.begin() || !stream.transform(bytes, take) || !stream.end(take))
         throw new Error('no zstd frame')
       return Buffer.concat(parts)
@@ -139,7 +148,8 @@ export function zstdReaderStarts(): Promise<unknown> | undefined {
 }
 
 export function readZstd(bytes: Uint8Array): Uint8Array {
-  if (zstdDecompressSync !== undefined) return zstdDecompressSync(bytes)
+  if (zstdDecompressSync !== undefined)
+    return zstdDecompressSync(bytes, { maxOutputLength: MAX_OUTPUT_BYTES })
   if (started === undefined) throw new Error('zstd-codec has not started: await decoderStarts() first')
   return started.decompress(bytes)
 }
