@@ -18,6 +18,8 @@ export interface KafkaErrorDetails {
 
 /** The root of every error that this package throws, rejects with or passes to a callback. */
 export class KafkaError extends Error {
+  /** Written out, as is that of each class below: a minifier renames classes. */
+  override readonly name: string = 'KafkaError'
   /** Stable: Kafka's own name of the error, or one of ours; listed in docs/errors.md. */
   readonly code: string
   /** The protocol's error number, or undefined for an error of the client's own. */
@@ -33,7 +35,6 @@ export class KafkaError extends Error {
 
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
-    this.name = new.target.name
     this.code = details.code ?? 'UNKNOWN'
     this.errno = details.errno
     this.retriable = details.retriable ?? false
@@ -45,6 +46,7 @@ export class KafkaError extends Error {
 
 /** The configuration is unusable; `problems` lists everything found, one sentence each. */
 export class ConfigError extends KafkaError {
+  override readonly name: string = 'ConfigError'
   readonly problems: readonly string[]
   constructor(problems: readonly string[]) {
     super(problems.length === 1 ? problems[0]! : `${problems.length} problems:\n- ${problems.join('\n- ')}`, {
@@ -56,6 +58,7 @@ export class ConfigError extends KafkaError {
 
 /** The call is not legal in the producer's present state. */
 export class IllegalStateError extends KafkaError {
+  override readonly name: string = 'IllegalStateError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'ILLEGAL_STATE', ...details })
   }
@@ -63,6 +66,7 @@ export class IllegalStateError extends KafkaError {
 
 /** The producer was closed: before the call, or before the record could be delivered. */
 export class ProducerClosedError extends IllegalStateError {
+  override readonly name: string = 'ProducerClosedError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'PRODUCER_CLOSED', ...details })
   }
@@ -70,6 +74,7 @@ export class ProducerClosedError extends IllegalStateError {
 
 /** A key, value or header could not be turned into bytes. */
 export class SerializationError extends KafkaError {
+  override readonly name: string = 'SerializationError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'SERIALIZATION_FAILED', ...details })
   }
@@ -77,6 +82,7 @@ export class SerializationError extends KafkaError {
 
 /** The record is larger than `maxRequestSize`, `bufferMemory`, or what the broker takes. */
 export class RecordTooLargeError extends KafkaError {
+  override readonly name: string = 'RecordTooLargeError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'RECORD_TOO_LARGE', ...details })
   }
@@ -84,6 +90,7 @@ export class RecordTooLargeError extends KafkaError {
 
 /** Time ran out: `maxBlockMs`, `requestTimeoutMs` or `deliveryTimeoutMs`; the message says which. */
 export class TimeoutError extends KafkaError {
+  override readonly name: string = 'TimeoutError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'TIMEOUT', retriable: true, ...details })
   }
@@ -91,6 +98,7 @@ export class TimeoutError extends KafkaError {
 
 /** No room within `bufferMemory`: records are sent faster than the brokers acknowledge them. */
 export class BufferExhaustedError extends TimeoutError {
+  override readonly name: string = 'BufferExhaustedError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'BUFFER_EXHAUSTED', ...details })
   }
@@ -98,6 +106,7 @@ export class BufferExhaustedError extends TimeoutError {
 
 /** A broker cannot be reached, or the connection to it broke. */
 export class ConnectionError extends KafkaError {
+  override readonly name: string = 'ConnectionError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'NETWORK_EXCEPTION', retriable: true, ...details })
   }
@@ -105,6 +114,7 @@ export class ConnectionError extends KafkaError {
 
 /** The broker refused the credentials, the TLS handshake failed, or the server speaks another protocol. */
 export class AuthenticationError extends ConnectionError {
+  override readonly name: string = 'AuthenticationError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'SASL_AUTHENTICATION_FAILED', retriable: false, ...details })
   }
@@ -112,6 +122,7 @@ export class AuthenticationError extends ConnectionError {
 
 /** The principal may not use the resource that the message names. */
 export class AuthorizationError extends KafkaError {
+  override readonly name: string = 'AuthorizationError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'TOPIC_AUTHORIZATION_FAILED', ...details })
   }
@@ -119,6 +130,7 @@ export class AuthorizationError extends KafkaError {
 
 /** Client and broker have no version of an API in common. */
 export class UnsupportedVersionError extends KafkaError {
+  override readonly name: string = 'UnsupportedVersionError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'UNSUPPORTED_VERSION', ...details })
   }
@@ -129,6 +141,7 @@ export class UnsupportedVersionError extends KafkaError {
  * where a partition's leader said so of records: `abortTransaction` tells whether it is the end.
  */
 export class ProducerFencedError extends KafkaError {
+  override readonly name: string = 'ProducerFencedError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'PRODUCER_FENCED', fatal: true, ...details })
   }
@@ -136,6 +149,7 @@ export class ProducerFencedError extends KafkaError {
 
 /** The broker saw a sequence number it did not expect and the producer could not recover from it. */
 export class OutOfOrderSequenceError extends KafkaError {
+  override readonly name: string = 'OutOfOrderSequenceError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'OUT_OF_ORDER_SEQUENCE_NUMBER', ...details })
   }
@@ -143,16 +157,20 @@ export class OutOfOrderSequenceError extends KafkaError {
 
 /** The transaction this record belonged to was aborted. */
 export class TransactionAbortedError extends KafkaError {
+  override readonly name: string = 'TransactionAbortedError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'TRANSACTION_ABORTED', abortable: true, ...details })
   }
 }
 
 /** Any other error code that a broker answered. */
-export class BrokerError extends KafkaError {}
+export class BrokerError extends KafkaError {
+  override readonly name: string = 'BrokerError'
+}
 
 /** Bytes from a broker that make no sense; the connection they came from was closed. */
 export class ProtocolError extends KafkaError {
+  override readonly name: string = 'ProtocolError'
   constructor(message: string, details: KafkaErrorDetails = {}) {
     super(message, { code: 'PROTOCOL_ERROR', ...details })
   }

@@ -33,8 +33,8 @@ export interface Engine {
   readonly name: string
   /** False where it knows one level only. */
   readonly hasLevels: boolean
-  /** Throws where the package is not installed, or does not run on this platform. */
-  readonly load: () => (bytes: Uint8Array, level: number) => Uint8Array | Promise<Uint8Array>
+  /** Undefined where the package is not installed; throws where it does not run on this platform. */
+  readonly load: () => ((bytes: Uint8Array, level: number) => Uint8Array | Promise<Uint8Array>) | undefined
 }
 
 /** The number of each codec in the attributes of a batch. */
@@ -55,17 +55,19 @@ function nodeZstdEngine(compress: typeof nodeZstd): Engine[] {
   return compress === undefined ? [] : [{ name: 'node:zlib', hasLevels: true, load: () => compress }]
 }
 
-function snappyEngine(name: string, load: typeof snappyjs): Engine {
+function snappyEngine(name: string, load: typeof snappyNative): Engine {
   const compress = () => {
     const compressBlock = load()
+    if (compressBlock === undefined) return undefined
     return (bytes: Uint8Array) => xerialFrame(bytes, compressBlock)
   }
   return { name, hasLevels: false, load: compress }
 }
 
-function lz4Engine(name: string, load: typeof lz4js): Engine {
+function lz4Engine(name: string, load: typeof lz4Napi): Engine {
   const compress = () => {
     const compressBlock = load()
+    if (compressBlock === undefined) return undefined
     return (bytes: Uint8Array) => lz4Frame(bytes, compressBlock)
   }
   return { name, hasLevels: false, load: compress }
@@ -102,11 +104,10 @@ function builtIn(type: Compressing, level: number | undefined, { logger }: Compr
       compress = engine.load()
     } catch (error) {
       if (i === engines[type].length - 1) throw error
-      if (!isNotInstalled(error, engine.name)) {
-        logger.warn(`${engine.name} is installed, but cannot be loaded`, { engine: engine.name, error })
-      }
+      logger.warn(`${engine.name} is installed, but cannot be loaded`, { engine: engine.name, error })
       continue
     }
+    if (compress === undefined) continue
     if (type === 'lz4' && !engine.hasLevels && level !== LZ4_FAST) {
       logger.warn(`compressionLz4Level ${level} has no effect: ${engine.name} has one level only`, {
         engine: engine.name,
@@ -115,12 +116,6 @@ function builtIn(type: Compressing, level: number | undefined, { logger }: Compr
     return { type, id: ids[type], engine: engine.name, compress: (bytes) => compress(bytes, level ?? 0) }
   }
   throw new Error(`no engine for ${type}`)
-}
-
-/** Whether it is this package that was not found, and not a part of it. */
-function isNotInstalled(error: unknown, name: string): boolean {
-  const { code, message } = error as NodeJS.ErrnoException
-  return code === 'MODULE_NOT_FOUND' && message.startsWith(`Cannot find module '${name}'`)
 }
 
 function custom(type: Compressing, level: number | undefined, codec: Codec): Compressor {

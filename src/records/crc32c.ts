@@ -4,6 +4,7 @@
  */
 import type * as NodeRs from '@node-rs/crc32'
 import { buf } from 'crc-32/crc32c.js'
+import { optionalPackage } from '../optional-package.js'
 
 type Checksum = (bytes: Uint8Array) => number
 
@@ -24,9 +25,9 @@ const slow: Checksum = (bytes) => buf(bytes, 0) >>> 0
 
 function native(): Checksum | undefined {
   try {
-    const { crc32c } = require('@node-rs/crc32') as typeof NodeRs
-    return (bytes) => crc32c(bytes)
+    const nodeRs = optionalPackage('@node-rs/crc32') as typeof NodeRs | undefined
+    return nodeRs === undefined ? undefined : (bytes) => nodeRs.crc32c(bytes)
   } catch {
-    return undefined // not installed, or not for this platform: the checksum is the same either way
+    return undefined // not for this platform: the checksum is the same either way
   }
 }

@@ -23,7 +23,7 @@ interface Written extends Topic {
 }
 
 function producerWith(kafka: RealKafka, type: Type, engine: Engine): Producer {
-  const compress = engine.load()
+  const compress = engine.load()!
   return new Producer({
     bootstrapServers: kafka.bootstrapServers,
     compressionType: type,

@@ -8,6 +8,7 @@
  */
 import type * as Lz4Napi from 'lz4-napi'
 import type * as Lz4js from 'lz4js'
+import { optionalPackage } from '../../optional-package.js'
 import { compressBlocks, type CompressBlock } from './blocks.js'
 
 const HEADER = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82] // version 1, independent; 64 KiB; xxh32 of those two
@@ -52,9 +53,14 @@ export function lz4js(): CompressBlock {
   }
 }
 
-/** lz4-napi, an optional peer: native code, and on the thread pool where a batch has several blocks. */
-export function lz4Napi(): CompressBlock {
-  const { compress, compressSync } = require('lz4-napi') as typeof Lz4Napi
+/**
+ * lz4-napi, an optional peer: native code, and on the thread pool where a batch has several blocks. Undefined where it is
+ * not installed.
+ */
+export function lz4Napi(): CompressBlock | undefined {
+  const lz4 = optionalPackage('lz4-napi') as typeof Lz4Napi | undefined
+  if (lz4 === undefined) return undefined
+  const { compress, compressSync } = lz4
   return (block, isOnly) =>
     isOnly ? bareBlock(compressSync(block as Buffer)) : compress(block).then(bareBlock)
 }

@@ -8,6 +8,7 @@ import type * as Snappy from 'snappy'
 import type * as SnappyCompressors from 'snappyjs/snappy_compressor.js'
 import { assertOutput } from './output-limit.js'
 import { readSnappyBlock } from './snappy-decoder.js'
+import { optionalPackage } from '../../optional-package.js'
 import { compressBlocks, type CompressBlock } from './blocks.js'
 
 const HEADER = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]
@@ -45,9 +46,14 @@ export function snappyjs(): CompressBlock {
   }
 }
 
-/** snappy, an optional peer: native code, and on the thread pool where a batch has several blocks. */
-export function snappyNative(): CompressBlock {
-  const { compress, compressSync } = require('snappy') as typeof Snappy
+/**
+ * snappy, an optional peer: native code, and on the thread pool where a batch has several blocks. Undefined where it is
+ * not installed.
+ */
+export function snappyNative(): CompressBlock | undefined {
+  const snappy = optionalPackage('snappy') as typeof Snappy | undefined
+  if (snappy === undefined) return undefined
+  const { compress, compressSync } = snappy
   return (block, isOnly) => (isOnly ? compressSync(block) : compress(block))
 }
 
