@@ -4,7 +4,7 @@ export type { TopicOptions, TopicProducer } from './topic-producer.js'
 export type { Transaction } from './transaction.js'
 export type { ConsumedOffset, ConsumedOffsets, ConsumerGroupMetadata } from './consumer-offsets.js'
 export type { ProducerConfig } from './config/config.js'
-export { configFromProperties } from './config/config-properties.js'
+export { configFromProperties, type PropertiesOptions } from './config/config-properties.js'
 export type {
   OAuthToken,
   OAuthTokenFunction,

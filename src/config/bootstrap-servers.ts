@@ -8,7 +8,9 @@ export interface BootstrapServer {
 }
 
 const VALID = "'host:port' or '[IPv6 address]:port', in a list or in one string with commas"
-const HOST_PORT = /^(?:\[([0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:%[\w.-]+)?)\]|([\w.-]+)):(\d{1,5})$/
+/** A protocol before an address, as in Confluent's templates (`SASL_SSL://host:9092`), has no effect: Java skips it too. */
+const HOST_PORT =
+  /^(?:[\w.%-]*:\/\/)?(?:\[([0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:%[\w.-]+)?)\]|([\w.-]+)):(\d{1,5})$/
 
 /** The option `bootstrapServers`; it has no default, and config.ts refuses a config without it. */
 export function bootstrapServers(

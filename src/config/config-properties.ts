@@ -1,17 +1,20 @@
 /**
  * A Java client's `producer.properties` as a config for this producer. A line is converted, known to mean nothing
- * here, or an error: no setting is dropped that would change what is delivered, or how.
+ * here, unknown, or an error: no producer setting is dropped that would change what is delivered, or how.
  */
+import { optionsArgument } from './arguments.js'
 import { mustBe, Problem, show, type Option } from './option-kinds.js'
 import type { ProducerConfig } from './config.js'
 import { ConfigError } from '../errors.js'
+import type { Logger } from '../logger.js'
 import { roundRobin, type Partitioner } from '../partitioner.js'
 import { producerOptions } from './producer-options.js'
 import { readProperties } from './properties.js'
 import type { Payload } from '../record.js'
-import { saslFromProperties, sslFromProperties } from './security-properties.js'
+import { saslFromProperties, sslFromProperties, sslSettings } from './security-properties.js'
 import { float64, int32, int64, uuid, type Serializer } from '../serializer.js'
-import { nearest } from './unknown-option.js'
+import { LONGEST_NAME, MANY_NAMES, nearest } from './unknown-option.js'
+import { guardedLogger } from '../user-code.js'
 
 const SERIALIZATION = 'org.apache.kafka.common.serialization.'
 
@@ -60,6 +63,12 @@ export type FileConfig<K = Payload, V = Payload> = ProducerConfig<K, V> & {
   readonly interceptors?: undefined
 }
 
+/** Options of `configFromProperties`. */
+export interface PropertiesOptions {
+  /** Told of names that are no producer settings, in one warning; stderr by default. */
+  readonly logger?: Logger | undefined
+}
+
 type DottedOption = readonly [name: string, option: Option<unknown, unknown>]
 const optionsByKafkaName = new Map<string, DottedOption>(
   Object.entries(producerOptions).flatMap(([name, option]) =>
@@ -77,11 +86,19 @@ const optionsByKafkaName = new Map<string, DottedOption>(
  * PKCS12, whose files are read at every connection) and `sasl.jaas.config` of the plain and the scram modules. Settings
  * of metrics and socket buffers are ignored, as are `ssl.*` and `sasl.*` without a `security.protocol` that uses them.
  *
- * Throws one ConfigError that lists every line that cannot be used: an unknown name, an invalid value, a Java class
- * without a counterpart, or a feature that this producer does not have.
+ * One warning lists the names that are no producer settings, each with the nearest name where it looks misspelt; they have
+ * no effect, as in Java. It goes to stderr, or to the logger of `configFromProperties(text, { logger })`.
+ *
+ * Throws one ConfigError that lists every line that cannot be used: an invalid value, a Java class without a counterpart,
+ * a store in JKS, or a feature that this producer does not have.
  */
-export function configFromProperties<K = Payload, V = Payload>(source: string): FileConfig<K, V> {
+export function configFromProperties<K = Payload, V = Payload>(
+  source: string,
+  options: PropertiesOptions = {},
+): FileConfig<K, V> {
+  const logger = loggerOf(options)
   const problems: string[] = []
+  const unknown: string[] = []
   const config = new Map<string, unknown>()
   const settings = readProperties(source)
   for (const [name, written] of settings) {
@@ -95,15 +112,12 @@ export function configFromProperties<K = Payload, V = Payload>(source: string): 
       if (setting instanceof Problem) problems.push(`${name} ${setting.text}`)
       else if (setting !== undefined) config.set(known[0], setting)
     } else if (!ignored.has(name) && !isSecurityDetail(name)) {
-      const near = nearest(name, [...optionsByKafkaName.keys(), ...onlyThis.keys(), ...ignored])
-      problems.push(
-        `${show(name)} is no producer setting${near === undefined ? '' : `; did you mean ${near}?`}`,
-      )
+      unknown.push(name)
     }
   }
   const protocol = config.get('securityProtocol')
   const uses = (part: string): boolean => typeof protocol === 'string' && protocol.includes(part)
-  if (uses('SSL')) config.set('ssl', sslFromProperties(settings, problems))
+  if (uses('SSL')) config.set('ssl', sslFromProperties(settings, problems, unknown))
   if (uses('SASL')) config.set('sasl', saslFromProperties(settings, problems))
   if (
     !config.has('bootstrapServers') &&
@@ -111,8 +125,34 @@ export function configFromProperties<K = Payload, V = Payload>(source: string): 
   ) {
     problems.push('bootstrap.servers is missing')
   }
+  if (unknown.length > 0) warnOfUnknown(unknown, logger)
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.fromEntries(config) as unknown as FileConfig<K, V>
+}
+
+function loggerOf(options: PropertiesOptions): Logger {
+  const { logger: given } = optionsArgument('configFromProperties', ['logger'], options)
+  if (given === undefined) return guardedLogger(producerOptions.logger.default)
+  const logger = producerOptions.logger.read(given)
+  if (logger instanceof Problem) throw new ConfigError([`logger ${logger.text}`])
+  return guardedLogger(logger)
+}
+
+/** What a name looks like, and a line of a key whose backslash is missing does not. */
+const NAME = /^[a-z\d]+(?:[._-][a-z\d]+)*$/
+
+/** Values are not shown, for they may be secrets; nor is a name that may be part of a value. */
+function warnOfUnknown(names: readonly string[], logger: Logger): void {
+  const candidates = [...optionsByKafkaName.keys(), ...onlyThis.keys(), ...ignored, ...sslSettings]
+  const shown = names.slice(0, MANY_NAMES).map((name) => {
+    const near = name.length <= LONGEST_NAME ? nearest(name, candidates) : undefined
+    if (near !== undefined) return `${show(name)} (did you mean ${near}?)`
+    return name.length <= LONGEST_NAME && NAME.test(name) ? show(name) : 'a name that is not shown'
+  })
+  if (names.length > MANY_NAMES) shown.push(`${names.length - MANY_NAMES} more`)
+  logger.warn(
+    `the properties hold names that are no producer settings and have no effect: ${shown.join(', ')}`,
+  )
 }
 
 /** The setting for the config, undefined where the default does, or what is wrong with it. */

@@ -141,7 +141,8 @@ export const producerOptions = {
 
   /**
    * How long a transaction may stay open, in milliseconds, before its coordinator aborts it. At most the brokers'
-   * `transaction.max.timeout.ms`, which is 15 minutes unless somebody changed it.
+   * `transaction.max.timeout.ms`, which is 15 minutes by default; at least 1, where Java leaves the refusal of less to the
+   * broker.
    * @defaultValue 60000
    */
   transactionTimeoutMs: int('transaction.timeout.ms', { default: 60_000, min: 1 }),

@@ -4,9 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
-import { show } from './option-kinds.js'
 import type { SaslOptions } from './sasl-option.js'
-import { unknownNames } from './unknown-option.js'
 
 type Settings = ReadonlyMap<string, string>
 
@@ -19,7 +17,7 @@ const ignoredSsl = new Set([
   'ssl.trustmanager.algorithm',
 ])
 
-const readSsl = new Set([
+const readSsl = [
   'ssl.cipher.suites',
   'ssl.enabled.protocols',
   'ssl.endpoint.identification.algorithm',
@@ -34,16 +32,20 @@ const readSsl = new Set([
   'ssl.truststore.location',
   'ssl.truststore.password',
   'ssl.truststore.type',
-])
+]
 
-/** TLS options from `ssl.*`; adds to `problems`. */
-export function sslFromProperties(settings: Settings, problems: string[]): () => ConnectionOptions {
+/** All names of `ssl.*` that Java knows. */
+export const sslSettings: ReadonlySet<string> = new Set([...readSsl, ...ignoredSsl])
+
+/** TLS options from `ssl.*`; adds to `problems`, and names that Java does not know to `unknown`. */
+export function sslFromProperties(
+  settings: Settings,
+  problems: string[],
+  unknown: string[],
+): () => ConnectionOptions {
   const text = (name: string): string => settings.get(name)?.trim() ?? ''
-  const unknown = [...settings.keys()].filter(
-    (name) => name.startsWith('ssl.') && !readSsl.has(name) && !ignoredSsl.has(name),
-  )
-  for (const problem of unknownNames(unknown, (name) => `${show(name)} is no producer setting`)) {
-    problems.push(problem)
+  for (const name of settings.keys()) {
+    if (name.startsWith('ssl.') && !sslSettings.has(name)) unknown.push(name)
   }
   for (const name of ['ssl.cipher.suites', 'ssl.engine.factory.class']) {
     if (text(name) !== '') problems.push(`${name} has no counterpart in a file; give ssl in code`)

@@ -49,19 +49,19 @@ export function unknownOption(
 }
 
 /** No option has as long a name, and no slip of the hand makes one of it. */
-const LONGEST_NAME = 100
+export const LONGEST_NAME = 100
 
 function camelCase(name: string): string {
   return name.replaceAll(/[._-]+(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
 /** So many are worth a search for what was meant; more are no slips, but another kind of object. */
-const MANY = 20
+export const MANY_NAMES = 20
 
 /** A problem for each unknown name, and one for all where they are many. */
 export function unknownNames(names: readonly string[], problemOf: (name: string) => string): string[] {
-  const problems = names.slice(0, MANY).map(problemOf)
-  if (names.length > MANY) problems.push(`${names.length - MANY} more names are unknown`)
+  const problems = names.slice(0, MANY_NAMES).map(problemOf)
+  if (names.length > MANY_NAMES) problems.push(`${names.length - MANY_NAMES} more names are unknown`)
   return problems
 }
 

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { configFromProperties } from '../../src/config/config-properties.js'
 import { resolveConfig } from '../../src/config/config.js'
 import { ConfigError } from '../../src/errors.js'
@@ -209,11 +209,86 @@ test('what means nothing here, or nothing without TLS and SASL, is ignored', () 
   expect(config).toEqual({ bootstrapServers: 'a:1', securityProtocol: 'PLAINTEXT' })
 })
 
-test('an unknown name is an error with the nearest known one, and its value is not shown', () => {
-  expect(problemsOf('linger.sm=5\nschema.registry.url=http://user:hunter2@x')).toEqual([
-    '"linger.sm" is no producer setting; did you mean linger.ms?',
-    '"schema.registry.url" is no producer setting',
-  ])
+describe('names that are no producer settings', () => {
+  /** What a file that is usable is warned of. */
+  function warnedOf(lines: string): string[] {
+    const warnings: string[] = []
+    const never = () => expect.unreachable()
+    const logger = { debug: never, info: never, warn: (text: string) => warnings.push(text), error: never }
+    expect(configFromProperties(`bootstrap.servers=a:1\n${lines}`, { logger })).toMatchObject({
+      bootstrapServers: 'a:1',
+    })
+    return warnings
+  }
+  const HOLDS = 'the properties hold names that are no producer settings and have no effect: '
+
+  test('are told in one warning with the nearest setting and without their values, as Java goes on', () => {
+    expect(
+      warnedOf('session.timeout.ms=45000\nlinger.sm=5\nschema.registry.url=http://user:hunter2@x'),
+    ).toEqual([`${HOLDS}"session.timeout.ms", "linger.sm" (did you mean linger.ms?), "schema.registry.url"`])
+  })
+
+  test('are told among those of TLS as well', () => {
+    expect(warnedOf('security.protocol=SSL\nssl.keystor.type=PEM')).toEqual([
+      `${HOLDS}"ssl.keystor.type" (did you mean ssl.keystore.type?)`,
+    ])
+  })
+
+  test('are counted where they are many, and not shown where they may be part of a value', () => {
+    expect(
+      warnedOf('ssl.keystore.key=-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC'),
+    ).toEqual([`${HOLDS}a name that is not shown`])
+    const lines = Array.from({ length: 1000 }, (_, at) => `my.own.name.${at}=1`).join('\n')
+    expect(warnedOf(lines)).toEqual([expect.stringMatching(/"my\.own\.name\.19", 980 more$/)])
+  })
+
+  test('bring no warning where there are none', () => {
+    expect(warnedOf('linger.ms=5')).toEqual([])
+  })
+
+  test('are told before the errors of the file, which may come of them', () => {
+    const warnings: string[] = []
+    const silent = () => {}
+    const logger = { debug: silent, info: silent, warn: (text: string) => warnings.push(text), error: silent }
+    expect(() => configFromProperties('bootstrap.server=a:1', { logger })).toThrow(
+      'bootstrap.servers is missing',
+    )
+    expect(warnings).toEqual([`${HOLDS}"bootstrap.server" (did you mean bootstrap.servers?)`])
+  })
+
+  test('go to stderr by default', () => {
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    try {
+      configFromProperties('bootstrap.servers=a:1\nsession.timeout.ms=45000')
+      expect(write.mock.calls).toEqual([[`kafka-producer WARN ${HOLDS}"session.timeout.ms"\n`]])
+    } finally {
+      write.mockRestore()
+    }
+  })
+
+  test('harm nothing when the logger throws; a logger that is none is refused', () => {
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    try {
+      const fail = () => {
+        throw new Error('disk full')
+      }
+      const logger = { debug: fail, info: fail, warn: fail, error: fail }
+      expect(configFromProperties('bootstrap.servers=a:1\nx=1', { logger }).bootstrapServers).toBe('a:1')
+    } finally {
+      write.mockRestore()
+    }
+    expect(() => configFromProperties('bootstrap.servers=a:1', { logger: {} as never })).toThrow(
+      /^logger must be an object with the functions debug, info, warn and error/,
+    )
+    expect(() => configFromProperties('bootstrap.servers=a:1', { log: 1 } as never)).toThrow(
+      /"log" is unknown/,
+    )
+  })
+})
+
+test('a protocol before an address is taken, as in the templates of Confluent', () => {
+  const config = configFromProperties('bootstrap.servers=SASL_SSL://host:9092')
+  expect(resolveConfig(config).bootstrapServers).toEqual([{ host: 'host', port: 9092 }])
 })
 
 test('invalid values are reported together under their dotted names', () => {

@@ -222,12 +222,21 @@ test.each([
   'localhost:65536',
   '::1:9092',
   'a b:1',
-  'ssl://a:1',
+  'ssl://a',
 ])('the bootstrap server %j is refused with what is valid', (server) => {
   expect(problemsOf({ bootstrapServers: ['good:9092', server] })).toEqual([
     `bootstrapServers must be 'host:port' or '[IPv6 address]:port', in a list or in one string with commas, which ${JSON.stringify(server)} is not`,
   ])
 })
+
+test.each(['SASL_SSL://one:9092', 'PLAINTEXT://[::1]:9092', 'one:9092,SASL_SSL://two:9093'])(
+  'the protocol before an address has no effect: %s',
+  (given) => {
+    expect(resolveConfig({ bootstrapServers: given }).bootstrapServers).toEqual(
+      resolveConfig({ bootstrapServers: given.replaceAll(/\w+:\/\//g, '') }).bootstrapServers,
+    )
+  },
+)
 
 test('every wrong bootstrap server is named, and a password in one is not shown', () => {
   const [problem] = problemsOf({

@@ -76,10 +76,8 @@ describe('ssl.*', () => {
         ssl.keystore.location=/b.jks
         ssl.endpoint.identification.algorithm=
         ssl.enabled.protocols=TLSv1.2,TLSv1.1
-        ssl.cipher.suites=TLS_A
-        ssl.keystor.type=PEM`),
+        ssl.cipher.suites=TLS_A`),
     ).toEqual([
-      '"ssl.keystor.type" is no producer setting',
       'ssl.cipher.suites has no counterpart in a file; give ssl in code',
       'ssl.endpoint.identification.algorithm must be https; whoever wants no check gives ssl.checkServerIdentity in code',
       'ssl.enabled.protocols must be of TLSv1.2 and TLSv1.3; older versions are not safe',
