@@ -94,6 +94,35 @@ describe('a batch that is given up', () => {
     expect(cluster.records('orders').map(({ epoch, sequence }) => `${epoch}/${sequence}`)).toEqual(['0/0', '1/0', '1/1', '1/2', '1/3']) // prettier-ignore
   })
 
+  test('and that fills its gap late, from a stalled connection: records behind it failed as possibly written', async () => {
+    const { clock, cluster, producer } = await frozenArena()
+    const orders = producer({ batchSize: 70, requestTimeoutMs: 1_000, retries: 1 })
+    await orders.send({ topic: 'orders', value: '0' })
+    // The broker takes 1 and reads no further from this connection: 2 to 5 are sent again over another one.
+    cluster.fail({ api: 'Produce' }, { throttleMs: 30_000 })
+    // There 2 is stored, 3 is refused for the last time, 4 is behind a gap, and neither 4 nor 5 gets into the next epoch.
+    const undo = [3, 5, 6].map((nth) =>
+      cluster.fail({ api: 'Produce', nth }, { error: 'NOT_ENOUGH_REPLICAS' }),
+    )
+    const outcomes = Promise.allSettled(
+      ['1', '2', '3', '4', '5'].map((value) => orders.send({ topic: 'orders', value })),
+    )
+    await clock.advance(10_000)
+    const maybeWritten = { reason: { code: 'NOT_ENOUGH_REPLICAS', mayHaveBeenWritten: true } }
+    const stored12 = [{ status: 'fulfilled' }, { status: 'fulfilled' }]
+    expect(await outcomes).toMatchObject([...stored12, maybeWritten, maybeWritten, maybeWritten])
+    expect(stored(cluster)).toEqual(['0', '1', '2'])
+    expect(batches(cluster).slice(3)).toEqual([
+      '0/3 NOT_ENOUGH_REPLICAS',
+      '0/4 OUT_OF_ORDER_SEQUENCE_NUMBER',
+      '1/0 NOT_ENOUGH_REPLICAS',
+      '2/0 NOT_ENOUGH_REPLICAS',
+    ])
+    for (const remove of undo) remove()
+    await clock.advance(30_000)
+    expect(stored(cluster)).toEqual(['0', '1', '2', '3', '4', '5'])
+  })
+
   test('leaves other partitions at their epoch', async () => {
     const { cluster, producer } = await arena({ topics: { orders: { partitions: 2 } } })
     const orders = producer()

@@ -156,10 +156,12 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implem
     this.#encoded = null
   }
 
-  /** After an epoch bump: proven not to be in the log, and free to take a new sequence. */
+  /**
+   * After an epoch bump: the log did not have it, and it is free to take a new sequence. An attempt without a response may
+   * still arrive, and fill the gap together with those before it, so `maybeWritten` stays.
+   */
   clearProducerState(): void {
     this.setProducerState({ producerId: -1n, producerEpoch: -1, baseSequence: NO_SEQUENCE })
-    this.maybeWritten = false
   }
 
   /** The bytes to send; the same ones for every retry. */

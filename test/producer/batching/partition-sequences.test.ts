@@ -121,13 +121,13 @@ test('parts of a batch that reaches over the end of the sequences wrap as it doe
   expect(parts.map(({ baseSequence }) => baseSequence)).toEqual([MAX, 1])
 })
 
-test('a restart begins at 0 under the new identity, and batches in flight lose their sequences', () => {
+test('a restart begins at 0 under the new identity; batches in flight lose their sequences and may still be written', () => {
   const { sequences, batches } = inFlight(3, 2)
   sequences.acknowledge(batches[0]!, 5n)
   batches[1]!.maybeWritten = true
   sequences.isUnresolved = sequences.mustRestart = true
   sequences.restart({ producerId: 7n, producerEpoch: 1 })
-  expect(batches[1]).toMatchObject({ hasSequence: false, producerId: -1n, maybeWritten: false })
+  expect(batches[1]).toMatchObject({ hasSequence: false, producerId: -1n, maybeWritten: true })
   expect(sequences).toMatchObject({
     producerEpoch: 1,
     next: 0,
