@@ -343,8 +343,9 @@ export const producerOptions = {
   /**
    * TLS, with Node's `tls.ConnectionOptions`: `{ ca }`, `{ ca, cert, key }`, `{ pfx, passphrase }`, or `{}` for the
    * authorities that Node trusts. A function that returns them, or a promise, is asked at every connection, so that
-   * renewed certificates need no restart. Certificates and host names are verified, and versions below TLS 1.2 refused;
-   * `rejectUnauthorized: false` turns the first off and is a warning in the log.
+   * renewed certificates need no restart. Certificates and host names are verified, and versions below TLS 1.2 refused
+   * unless `minVersion` names one; `rejectUnauthorized: false` turns the check of certificates off and is a warning in
+   * the log.
    * @defaultValue none
    */
   ssl: ssl('ssl.*'),

@@ -2,7 +2,7 @@
  * The option `ssl`: Node's own TLS options, or a function that gives them. What is kept is always a function, so that
  * no key and no passphrase stands in a resolved config.
  */
-import type { ConnectionOptions } from 'node:tls'
+import type { ConnectionOptions, SecureVersion } from 'node:tls'
 import { Problem, show, type Option } from './option-kinds.js'
 
 /** Asked at every connection: renewed certificates are used without a restart. */
@@ -12,6 +12,9 @@ const VALID = 'an object of tls.ConnectionOptions ({} for the usual ones), or a 
 
 /** Each connection has these of its own. */
 const OURS = ['host', 'port', 'path', 'socket']
+
+/** The oldest first. */
+const TLS_VERSIONS: readonly SecureVersion[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
 
 /** TLS options, or the function that gives them. */
 export function ssl(kafkaName: string): Option<ConnectionOptions | SslFunction, SslFunction | undefined> {
@@ -43,9 +46,18 @@ export function sslProblem(given: unknown): string | undefined {
   }
   for (const name of ['minVersion', 'maxVersion']) {
     const version = options[name]
-    if (version !== undefined && version !== 'TLSv1.2' && version !== 'TLSv1.3') {
-      return `has a ${name} other than 'TLSv1.2' and 'TLSv1.3'; older versions are not safe`
+    if (version !== undefined && !TLS_VERSIONS.includes(version as SecureVersion)) {
+      return `has a ${name} other than ${TLS_VERSIONS.map((one) => `'${one}'`).join(', ')}`
     }
   }
+  const { minVersion, maxVersion } = options as ConnectionOptions
+  if (maxVersion !== undefined && !isTlsAllowed(maxVersion, minVersion)) {
+    return 'has a maxVersion below its minVersion, which is TLSv1.2 unless it names an older one'
+  }
   return undefined
+}
+
+/** Below TLS 1.2, which is not safe, only what `minVersion` names. */
+export function isTlsAllowed(version: string | null, minVersion: SecureVersion = 'TLSv1.2'): boolean {
+  return TLS_VERSIONS.indexOf(version as SecureVersion) >= TLS_VERSIONS.indexOf(minVersion)
 }

@@ -128,7 +128,12 @@ const rows: readonly Row[] = [
   ],
   [46, 'DUPLICATE_SEQUENCE_NUMBER', 'fail', 'the broker has these records already'],
   [47, 'INVALID_PRODUCER_EPOCH', 'fail', 'the broker knows a newer epoch of this producer'],
-  [48, 'INVALID_TXN_STATE', 'fail', 'the state of the transaction does not allow this'],
+  [
+    48,
+    'INVALID_TXN_STATE',
+    'fail',
+    'the state of the transaction does not allow this; it may have taken longer than transactionTimeoutMs',
+  ],
   [49, 'INVALID_PRODUCER_ID_MAPPING', 'fail', 'the producer id does not belong to this transactional id'],
   [
     50,

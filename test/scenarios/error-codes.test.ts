@@ -200,6 +200,17 @@ const initRows = [
 
 const initRowsOf = (reaction: string) => initRows.filter((row) => row[1] === reaction)
 
+test('EndTxn in a wrong state names transactionTimeoutMs, which may have ended the transaction', async () => {
+  const { cluster, producer } = await arena()
+  const orders = producer({ transactionalId: 'mover' })
+  await orders.initTransactions()
+  cluster.fail({ api: 'EndTxn' }, { error: 'INVALID_TXN_STATE' })
+  orders.beginTransaction()
+  await orders.send({ topic: 'orders', value: 'one' })
+  const error = await failure(orders.commitTransaction())
+  expect(error.message).toMatch(/INVALID_TXN_STATE.*longer than transactionTimeoutMs/)
+})
+
 describe('InitProducerId', () => {
   test.each(initRowsOf('retry'))('%s: %s', async (code) => {
     const { cluster, producer } = await arena()
@@ -218,7 +229,8 @@ describe('InitProducerId', () => {
     const sent = orders.send({ topic: 'orders', value: 'one' })
     const error = await failure(sent)
     expect(error).toMatchObject({ ...told(code, { fatal: true }), mayHaveBeenWritten: false })
-    expect(error.message).toContain(`InitProducerId at broker 1: ${nameOf(code)} (${errnoOf(code)})`)
+    const where = cluster.bootstrapServers[0]
+    expect(error.message).toContain(`InitProducerId at ${where}: ${nameOf(code)} (${errnoOf(code)})`)
     expect(fatal).toEqual([error])
     expect(await failure(orders.send({ topic: 'orders', value: 'two' }))).toBe(error)
     expect(requests(cluster, 'InitProducerId')).toHaveLength(1)

@@ -9,11 +9,12 @@ import {
   connect as tlsSocket,
   type ConnectionOptions,
   type PeerCertificate,
+  type SecureVersion,
   type TLSSocket,
 } from 'node:tls'
 import { AuthenticationError, ConnectionError, type KafkaError } from '../../errors.js'
 import type { Logger } from '../../logger.js'
-import { sslProblem, type SslFunction } from '../../config/ssl-option.js'
+import { isTlsAllowed, sslProblem, type SslFunction } from '../../config/ssl-option.js'
 import { watch } from '../../user-code.js'
 import { tcpConnect, type Address, type Connect } from './transport.js'
 
@@ -57,7 +58,7 @@ export function tlsConnect(ssl: SslFunction, logger: Logger): Connect {
         cause: error,
       })
     }
-    refuseOldTls(socket)
+    refuseOldTls(socket, options.minVersion)
     socket.setNoDelay(true)
     socket.setKeepAlive(true)
     return socket
@@ -66,10 +67,10 @@ export function tlsConnect(ssl: SslFunction, logger: Logger): Connect {
 }
 
 /** A secure context of the caller's brings a range of versions of its own, which the options above do not narrow. */
-function refuseOldTls(socket: TLSSocket): void {
+function refuseOldTls(socket: TLSSocket, minVersion: SecureVersion | undefined): void {
   socket.once('secureConnect', () => {
     const version = socket.getProtocol()
-    if (version === 'TLSv1.2' || version === 'TLSv1.3') return
+    if (isTlsAllowed(version, minVersion)) return
     const error = new Error(`the version is ${version}`)
     socket.destroy(Object.assign(error, { code: 'ERR_SSL_UNSUPPORTED_PROTOCOL' }))
   })
@@ -172,8 +173,14 @@ const meanings: ReadonlyMap<string, string> = new Map([
   ['ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE', OUR_CERTIFICATE],
   ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', OUR_CERTIFICATE],
   ['ERR_SSL_TLSV1_ALERT_ACCESS_DENIED', OUR_CERTIFICATE],
-  ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'speaks no version of TLS that is allowed here (1.2 or newer)'],
-  ['ERR_SSL_UNSUPPORTED_PROTOCOL', 'speaks no version of TLS that is allowed here (1.2 or newer)'],
+  [
+    'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+    'speaks no version of TLS that is allowed here (1.2 or newer, unless ssl.minVersion says otherwise)',
+  ],
+  [
+    'ERR_SSL_UNSUPPORTED_PROTOCOL',
+    'speaks no version of TLS that is allowed here (1.2 or newer, unless ssl.minVersion says otherwise)',
+  ],
   ['ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE', 'has no cipher in common, or wants a certificate of this client'],
   ['ERR_SSL_WRONG_VERSION_NUMBER', NOT_TLS],
   ['ERR_SSL_PACKET_LENGTH_TOO_LONG', NOT_TLS],

@@ -98,7 +98,7 @@ export class Idempotence extends SequenceGate {
       })
       this.#turns.took(connection)
       const reaction = initProducerIdReaction(response.errorCode)
-      const where = `InitProducerId at broker ${connection.nodeId}`
+      const where = `InitProducerId at ${connection.host}:${connection.port}`
       if (reaction === 'success') {
         const identity = givenIdentity(response, where)
         this.#isInitializing = false

@@ -231,9 +231,9 @@ describe('who is refused, and what to change', () => {
     await expectRefused(
       connection(
         port,
-        over(() => ({ minVersion: 'TLSv1' })),
+        over(() => ({ maxVersion: 'TLSv1.1' })),
       ),
-      /minVersion/,
+      /maxVersion below its minVersion/,
     )
     const error = await refusal(
       connection(
@@ -328,6 +328,17 @@ describe('ssl.checkServerIdentity', () => {
   })
 })
 
+test.each(['options', 'a secure context'])(
+  'TLS 1.1 in %s is spoken where ssl.minVersion names it',
+  async (how) => {
+    const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const
+    const { port, shown } = await secureBroker(old)
+    const given = how === 'options' ? { ca, ...old } : { secureContext: createSecureContext({ ca, ...old }) }
+    await connection(port, over({ ...given, minVersion: 'TLSv1.1' })).open()
+    expect(shown.map(([, , version]) => version)).toEqual(['TLSv1.1'])
+  },
+)
+
 test('a secure context of the caller does not let a version below TLS 1.2 through', async () => {
   const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const
   const { port, shown } = await secureBroker(old)
@@ -340,5 +351,7 @@ test('a secure context of the caller does not let a version below TLS 1.2 throug
     )
   expect(shown.map(([, , version]) => version)).toEqual(['TLSv1.1'])
   expect(error).toMatchObject({ name: 'AuthenticationError', code: 'SSL_HANDSHAKE_FAILED' })
-  expect(error?.message).toMatch(/no version of TLS that is allowed here \(1\.2 or newer\)/)
+  expect(error?.message).toMatch(
+    /no version of TLS that is allowed here \(1\.2 or newer, unless ssl\.minVersion says otherwise\)/,
+  )
 })
