@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** The public entry of `kafka-producer`: names, no logic. */
 export { Producer, type MetadataChange, type PartitionInfo, type ProducerEvents } from './producer.js'
 export type { TopicOptions, TopicProducer } from './topic-producer.js'

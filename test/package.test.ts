@@ -193,7 +193,7 @@ test('an idle producer uses no measurable CPU', { timeout: 60_000 }, async () =>
 })
 
 describe('its types', () => {
-  test('let no any reach the user', () => {
+  test('let no any reach the user', { timeout: 60_000 }, () => {
     const entries = ['index.d.ts', 'testing/index.d.ts'].map((name) =>
       path.join(home, 'node_modules/kafka-producer/dist', name),
     )
@@ -220,6 +220,39 @@ describe('its types', () => {
     ])
     expect(found.filter((place) => place.startsWith('A'))).toHaveLength(2)
   })
+
+  for (const compiler of ['5.9', ts.version]) {
+    test(
+      `name what they need under TypeScript ${compiler} with types: []`,
+      { timeout: 300_000 },
+      async () => {
+        const modules =
+          compiler === ts.version ? path.join(root, 'node_modules') : await tool(`typescript@${compiler}`)
+        const folder = mkdtempSync(path.join(home, 'no-types-'))
+        const lines = [
+          "import { Producer } from 'kafka-producer'",
+          "import { TestCluster } from 'kafka-producer/testing'",
+          'const cluster = await TestCluster.start()',
+          "const producer = new Producer({ bootstrapServers: cluster.bootstrapServers, ssl: { ca: '' } })",
+          '// A Buffer, and not an any, is what refuses this.',
+          '// @ts-expect-error',
+          "const value: number = cluster.records('orders')[0]!.value",
+          'void [producer, value]',
+        ]
+        writeFileSync(path.join(folder, 'service.mts'), lines.join('\n'))
+        const options = { strict: true, target: 'es2022', lib: ['es2022'], types: [] }
+        writeFileSync(
+          path.join(folder, 'tsconfig.json'),
+          JSON.stringify({
+            compilerOptions: { ...options, module: 'nodenext', skipLibCheck: false, noEmit: true },
+            files: ['service.mts'],
+          }),
+        )
+        const tsc = path.join(modules, 'typescript/bin/tsc')
+        expect((await run(process.execPath, [tsc, '-p', folder], folder)).stdout).toBe('')
+      },
+    )
+  }
 
   const esm = { file: 'consumer.mts', module: 'node16', resolution: 'node16' }
   const ways = [

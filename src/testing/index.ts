@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** The public entry `kafka-producer/testing`. */
 export { TestCluster } from './test-cluster.js'
 export type {
