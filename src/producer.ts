@@ -119,7 +119,9 @@ export class Producer<K = Payload, V = Payload> {
     this.#config = resolveConfig(config)
     this.#seams = seamsOf(config)
     const { clock, connect, inspect, lookup, random } = this.#seams
-    const { enableIdempotence, retryBackoffMs, retryBackoffMaxMs, transactionalId } = this.#config
+    const { enableIdempotence, logger, retryBackoffMs, retryBackoffMaxMs, ssl, transactionalId } =
+      this.#config
+    const limit = { clock, timeoutMs: this.#config.requestTimeoutMs, option: 'requestTimeoutMs' }
     const backoff = new Backoff(retryBackoffMs, retryBackoffMaxMs, random)
     const shortBackoff = new Backoff(Math.min(MARKERS_MS, retryBackoffMs), retryBackoffMaxMs, random)
     this.#unheard = new UnheardFailures(this.#config.logger, clock)
@@ -138,7 +140,7 @@ export class Producer<K = Payload, V = Payload> {
     this.#cluster = new Cluster({
       config: this.#config,
       clock,
-      connect: this.#config.ssl === undefined ? connect : tlsConnect(this.#config.ssl, this.#config.logger),
+      connect: ssl === undefined ? connect : tlsConnect(ssl, logger, limit),
       lookup,
       authenticate:
         this.#config.sasl === undefined
@@ -413,7 +415,7 @@ export class Producer<K = Payload, V = Payload> {
   /** The partitions of a topic; asks the cluster if need be, for at most `maxBlockMs` (TimeoutError). */
   async partitionsFor(topic: string): Promise<PartitionInfo[]> {
     this.#throwIfRefused()
-    assertTopicName(topic)
+    assertTopicName(topic, 'partitionsFor')
     const { metadata } = this.#cluster
     const deadline = this.#seams.clock.now() + this.#config.maxBlockMs
     metadata.use(topic)

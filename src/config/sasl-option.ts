@@ -56,7 +56,8 @@ export interface SaslBroker {
 
 /**
  * A mechanism of one's own, such as GSSAPI: `authenticate` runs for each connection, and again on it before a session
- * ends (KIP-368). It is over when it returns; what it throws refuses the broker.
+ * ends (KIP-368). It is over when it returns; what it throws refuses the broker. It has `requestTimeoutMs` for all its
+ * steps.
  */
 export interface SaslMechanism {
   /** The name that the broker knows. */
@@ -102,9 +103,13 @@ export function sasl(kafkaName: string): Option<SaslOptions, (() => SaslOptions)
     read: (given) => {
       const problem = saslProblem(given)
       if (problem !== undefined) return new Problem(problem)
-      // A copy: what the caller does to the object afterwards has no effect.
-      const options = { ...(given as SaslOptions) }
-      return () => options
+      // A copy: what the caller does to the object afterwards has no effect. A mechanism may be an instance of a class.
+      const options = given as SaslOptions
+      const copy =
+        'authenticate' in options
+          ? { mechanism: options.mechanism, authenticate: options.authenticate.bind(options) }
+          : { ...options }
+      return () => copy
     },
     fromText: undefined,
   }

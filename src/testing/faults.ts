@@ -91,6 +91,14 @@ function seededDice(seed: number): () => number {
   }
 }
 
+/** What is no time would go into the broker's clock, where it stops all that waits. */
+function assertTime(action: FaultAction, name: 'delayMs' | 'throttleMs'): void {
+  if (typeof action !== 'object' || !(name in action)) return
+  const given = (action as Readonly<Record<string, unknown>>)[name]
+  if (typeof given === 'number' && given >= 0 && Number.isFinite(given)) return
+  throw new RangeError(`${name} is ${String(given)}, must be a number of milliseconds from 0 on`)
+}
+
 export class Faults {
   readonly #faults = new Set<Fault>()
 
@@ -101,6 +109,7 @@ export class Faults {
     if (!(times >= 1)) throw new RangeError(`times is ${times}, must be 1 or more`)
     if (!(probability >= 0 && probability <= 1))
       throw new RangeError(`probability is ${probability}, not 0 to 1`)
+    for (const name of ['delayMs', 'throttleMs'] as const) assertTime(action, name)
     // An unknown name is the test's mistake, and shows where it was made.
     if (typeof action === 'object' && 'error' in action && typeof action.error === 'string')
       errno(action.error)

@@ -139,7 +139,30 @@ describe('oidcClientCredentials', () => {
 
   test('an answer that does not come is a time-out', async () => {
     answer = () => {}
-    expect((await refusal(provider({ timeoutMs: 50 })())).message).toMatch(/no answer within 50 ms/)
+    expect((await refusal(provider({ timeoutMs: 50 })())).message).toMatch(/did not settle within 50 ms/)
+  })
+
+  test.each(['fetch', 'clientId', 'clientSecret'] as const)(
+    'a %s that never settles is a time-out, and the next attempt calls it afresh',
+    async (name) => {
+      answer = gives({ access_token: 'token' })
+      const given = { fetch, clientId: () => 'orders', clientSecret: () => SECRET }
+      let calls = 0
+      const first = (...args: unknown[]): unknown =>
+        ++calls === 1 ? new Promise(() => {}) : (given[name] as (...args: unknown[]) => unknown)(...args)
+      const token = provider({ timeoutMs: 50, ...given, [name]: first })
+      const error = await refusal(token())
+      expect(error).toBeInstanceOf(ConnectionError)
+      expect(error.message).toMatch(/did not settle within 50 ms \(timeoutMs of oidcClientCredentials\)/)
+      // The second has as long as it takes.
+      expect(calls).toBe(1)
+      await vi.waitFor(async () => expect(await token()).toMatchObject({ value: 'token' }), 10_000)
+    },
+  )
+
+  test.each([NaN, Infinity, 0, -1, '50', null, 2 ** 31])('timeoutMs %s is refused', (timeoutMs) => {
+    expect(() => provider({ timeoutMs })).toThrow(ConfigError)
+    expect(() => provider({ timeoutMs })).toThrow(/timeoutMs of oidcClientCredentials must be a number/)
   })
 
   test('a secret goes nowhere without TLS', () => {

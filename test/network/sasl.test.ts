@@ -8,7 +8,8 @@ import { Connection } from '../../src/network/connection/connection.js'
 import { saslLogin } from '../../src/network/sasl/login.js'
 import { InitProducerId, SaslAuthenticate, SaslHandshake } from '../../src/protocol/apis.js'
 import type { RequestOf } from '../../src/protocol/schema.js'
-import type { SaslOptions } from '../../src/config/sasl-option.js'
+import { resolveConfig } from '../../src/config/config.js'
+import type { SaslOptions, SaslStep } from '../../src/config/sasl-option.js'
 import { ManualClock, settled } from './manual-clock.js'
 import { MemoryNetwork } from './memory-transport.js'
 import { allRanges, ScriptedBroker, type Asked } from './scripted-broker.js'
@@ -158,7 +159,7 @@ describe('PLAIN', () => {
     await clock.advance(30_000)
     const late = await silent
     expect(late.retriable).toBe(true)
-    expect(late.message).toMatch(/password function did not answer within 30000 ms/)
+    expect(late.message).toMatch(/password function did not settle within 30000 ms/)
   })
 
   test('an answer larger than any login needs ends the connection', async () => {
@@ -301,6 +302,60 @@ describe("a mechanism of the user's own", () => {
     const error = await refusal(connect({ mechanism: 'GSSAPI', authenticate }).open())
     expect(error).toBeInstanceOf(AuthenticationError)
     expect(error.message).toMatch(/^GSSAPI authentication with broker 3.*no ticket/)
+  })
+
+  test('that never settles has requestTimeoutMs, and is called afresh on the next connection', async () => {
+    answers(() => ({}))
+    let calls = 0
+    const sasl: SaslOptions = {
+      mechanism: 'GSSAPI',
+      authenticate: async (step) => {
+        await step(Buffer.from('a'))
+        if (++calls === 1) await new Promise(() => {})
+      },
+    }
+    const stuck = refusal(connect(sasl).open())
+    await settled()
+    await clock.advance(30_000)
+    const late = await stuck
+    expect(late).toBeInstanceOf(ConnectionError)
+    expect(late.retriable).toBe(true)
+    expect(late.message).toMatch(/authenticate of sasl did not settle within 30000 ms \(requestTimeoutMs\)/)
+    expect(one.isOpen).toBe(false)
+    await one.closed
+    await connect(sasl).open()
+    expect(calls).toBe(2)
+  })
+
+  test('need not look after the promise of a step', async () => {
+    const seen: unknown[] = []
+    const on = (reason: unknown): void => void seen.push(reason)
+    process.on('unhandledRejection', on)
+    answers(() => ({ errorCode: 58 }))
+    await connect({
+      mechanism: 'GSSAPI',
+      authenticate: (step) => {
+        void step(Buffer.from('a'))
+        return settled()
+      },
+    }).open()
+    await settled()
+    process.off('unhandledRejection', on)
+    expect(seen).toEqual([])
+  })
+
+  test('may be an instance of a class', async () => {
+    answers(() => ({}))
+    class Kerberos {
+      readonly mechanism = 'GSSAPI'
+      readonly #ticket = 'ticket'
+      async authenticate(step: SaslStep): Promise<void> {
+        await step(Buffer.from(this.#ticket))
+      }
+    }
+    const { sasl } = resolveConfig({ bootstrapServers: 'broker-3:9092', sasl: new Kerberos() })
+    await connect(sasl!()).open()
+    expect(said().map(String)).toEqual(['ticket'])
   })
 })
 

@@ -1,7 +1,8 @@
 /** Batches that wait for a codec which works off the main thread. */
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
-import { batches, frozenArena, requests, stored, turnsUntil } from './arena.js'
+import { TimeoutError } from '../../src/index.js'
+import { batches, failure, frozenArena, requests, stored, turnsUntil } from './arena.js'
 
 /** A gzip engine that is done when the test says so. */
 function slowGzip() {
@@ -24,6 +25,51 @@ test('a batch goes when its codec is done, though nothing else happens then', as
   atWork[0]!()
   await turnsUntil(() => stored(cluster).length === 1)
   expect(await sent).toMatchObject({ offset: 0n })
+})
+
+test('a codec that never finishes costs its batch the delivery timeout, and keeps no memory', async () => {
+  const { clock, cluster, log, producer } = await frozenArena()
+  const given: Uint8Array[] = []
+  const results: ((bytes: Uint8Array) => void)[] = []
+  const compress = (bytes: Uint8Array): Uint8Array | Promise<Uint8Array> => {
+    given.push(bytes)
+    return given.length === 1 ? new Promise((resolve) => void results.push(resolve)) : gzipSync(bytes)
+  }
+  // Room for one batch alone.
+  const one = producer({
+    compressionType: 'gzip',
+    codecs: { gzip: { compress } },
+    batchSize: 1000,
+    bufferMemory: 1000,
+    requestTimeoutMs: 1000,
+    deliveryTimeoutMs: 5000,
+    maxBlockMs: 60_000,
+  })
+  const stuck = failure(one.send({ topic: 'orders', value: 'a'.repeat(500) }))
+  await turnsUntil(() => given.length === 1)
+  const before = Buffer.from(given[0]!)
+  await clock.advance(5000)
+  const error = await stuck
+  expect(error).toBeInstanceOf(TimeoutError)
+  expect(error.message).toContain('its codec has not finished')
+  expect(one.metrics().bufferAvailableBytes).toBe(1000)
+
+  const sent = Promise.all(
+    ['b', 'c'].map((letter) => one.send({ topic: 'orders', value: letter.repeat(500) })),
+  )
+  await turnsUntil(() => stored(cluster).length > 0)
+  await clock.advance(1000)
+  await sent
+  expect(stored(cluster)).toEqual(['b'.repeat(500), 'c'.repeat(500)])
+  expect(Buffer.from(given[0]!)).toEqual(before)
+  expect(given.filter((bytes) => Buffer.from(bytes).equals(before))).toHaveLength(1)
+
+  // What it ends with at last changes nothing.
+  results[0]!(gzipSync(before))
+  await clock.advance(1000)
+  expect(one.metrics().bufferAvailableBytes).toBe(1000)
+  expect(stored(cluster)).toHaveLength(2)
+  expect(log.filter((line) => line.startsWith('error'))).toEqual([])
 })
 
 test('batches of a partition keep their order, whichever the codec ends first', async () => {

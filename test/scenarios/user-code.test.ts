@@ -117,6 +117,17 @@ test('an interceptor that is asynchronous is logged, and the record goes on', as
   expect(seen).toEqual([])
 })
 
+test('a partitioner that is asynchronous fails its record, and nothing else', async () => {
+  const seen = unhandled()
+  const { producer } = await arena()
+  const partitioner = (() => Promise.reject(slip)) as never
+  const error = await failure<KafkaError>(producer({ partitioner }).send({ topic: 'orders', value: 'v' }))
+  expect(error).toMatchObject({ code: 'PARTITIONER_FAILED', retriable: false })
+  expect(error.message).toContain('must be a synchronous function')
+  await turns()
+  expect(seen).toEqual([])
+})
+
 describe('an argument that is no time', () => {
   test.each([NaN, -1, '10000', null, {}])('%s given to close: it closes, then says so', async (timeoutMs) => {
     const { cluster, producer } = await arena()
@@ -186,6 +197,8 @@ describe('what is no topic', () => {
       const one = producer()
       const error = await failure<KafkaError>(one.partitionsFor(topic as string))
       expect(error).toMatchObject({ code: 'INVALID_TOPIC_EXCEPTION', retriable: false })
+      expect(error.message).toContain(topic === undefined ? 'partitionsFor without a topic' : 'topic ')
+      expect(error.message).not.toContain('a record')
       await one.send({ topic: 'orders', value: 'v' })
       await turns()
       expect(requests(cluster, 'Metadata').length).toBeGreaterThan(0)

@@ -75,6 +75,14 @@ describe('which requests a fault hits', () => {
     expect(() => new Faults().add({ api: 'Produce', ...match }, 'close')).toThrow(RangeError)
   })
 
+  test.each([NaN, Infinity, -1, '5', null, undefined])('a time of %s is refused', (time) => {
+    const given = time as number
+    expect(() => new Faults().add({ api: 'Produce' }, { delayMs: given })).toThrow(
+      /delayMs is .*milliseconds/,
+    )
+    expect(() => new Faults().add({ api: 'Produce' }, { throttleMs: given })).toThrow(RangeError)
+  })
+
   test('an error that the protocol does not have is refused by its name, and taken as a number', () => {
     expect(() => new Faults().add({ api: 'Produce' }, { error: 'NO_SUCH_ERROR' })).toThrow('NO_SUCH_ERROR')
     new Faults().add({ api: 'Produce' }, { error: 999 })

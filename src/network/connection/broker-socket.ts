@@ -12,7 +12,7 @@ export interface BrokerSocketParts {
   readonly address: Address
   readonly connect: Connect
   readonly clock: Clock
-  /** How long it may take to connect. */
+  /** How long it may take to connect, from the moment that there is a socket. */
   readonly setupTimeoutMs: number
   /** The broker in words. */
   readonly peer: () => string
@@ -57,13 +57,17 @@ export class BrokerSocket {
     try {
       await new Promise<void>((resolve, reject) => {
         this.#rejectOpening = reject
-        timer = clock.setTimer(setupTimeoutMs, () => {
-          const took = `${Math.round(setupTimeoutMs)} ms`
-          onFailed(new ConnectionError(`${peer()} did not accept the connection within ${took}`))
-        })
+        const attach = (socket: Duplex): void => {
+          this.#attach(socket, resolve)
+          if (this.#isEnded) return
+          timer = clock.setTimer(setupTimeoutMs, () => {
+            const took = `${Math.round(setupTimeoutMs)} ms`
+            onFailed(new ConnectionError(`${peer()} did not accept the connection within ${took}`))
+          })
+        }
         const socket = connect(address)
-        if (socket instanceof Promise) socket.then((opened) => this.#attach(opened, resolve), onFailed)
-        else this.#attach(socket, resolve)
+        if (socket instanceof Promise) socket.then(attach, onFailed)
+        else attach(socket)
       })
     } finally {
       timer?.cancel()

@@ -12,14 +12,14 @@ import {
   type SecureVersion,
   type TLSSocket,
 } from 'node:tls'
-import { AuthenticationError, ConnectionError, type KafkaError } from '../../errors.js'
+import { AuthenticationError, ConnectionError, KafkaError } from '../../errors.js'
 import type { Logger } from '../../logger.js'
 import { isTlsAllowed, sslProblem, type SslFunction } from '../../config/ssl-option.js'
-import { watch } from '../../user-code.js'
+import { ask, watch, type TimeLimit } from '../../user-code.js'
 import { tcpConnect, type Address, type Connect } from './transport.js'
 
-/** Sockets over TLS; `ssl` is asked at every connection. */
-export function tlsConnect(ssl: SslFunction, logger: Logger): Connect {
+/** Sockets over TLS; `ssl` is asked at every connection, and has as long as `limit` says. */
+export function tlsConnect(ssl: SslFunction, logger: Logger, limit: TimeLimit): Connect {
   let hasWarned = false
   const warnOfIdentity = once((host: string) =>
     logger.warn(
@@ -28,7 +28,7 @@ export function tlsConnect(ssl: SslFunction, logger: Logger): Connect {
     ),
   )
   const connect = async ({ host, port, ip }: Address): Promise<Duplex> => {
-    const options = await optionsOf(ssl)
+    const options = await optionsOf(ssl, limit)
     const isVerified = options.rejectUnauthorized !== false
     if (!isVerified && !hasWarned) {
       hasWarned = true
@@ -120,13 +120,15 @@ function once<T>(call: (given: T) => void): (given: T) => void {
   }
 }
 
-async function optionsOf(ssl: SslFunction): Promise<ConnectionOptions> {
+async function optionsOf(ssl: SslFunction, limit: TimeLimit): Promise<ConnectionOptions> {
   let options: ConnectionOptions
   try {
-    options = await ssl()
+    options = await ask('the function ssl', ssl, limit)
   } catch (error) {
+    if (error instanceof KafkaError) throw error
     // Perhaps the store of certificates is away for a moment.
-    throw new ConnectionError(`the function ssl failed: ${(error as Error).message}`, { cause: error })
+    const said = error instanceof Error ? error.message : 'it threw something that is no error'
+    throw new ConnectionError(`the function ssl failed: ${said}`, { cause: error })
   }
   const problem = sslProblem(options)
   if (problem !== undefined) {

@@ -16,8 +16,8 @@ export interface Address {
 
 /**
  * Opens a socket: 'connect' (one over TLS: 'secureConnect') when it can be written to, 'error' otherwise, and 'close'
- * after everything else, also after `destroy()`. A promise where something has to be asked for first. By the time of
- * 'close' the socket holds none of the bytes that were written to it.
+ * after everything else, also after `destroy()`. A promise, which settles in time, where something has to be asked for
+ * first. By the time of 'close' the socket holds none of the bytes that were written to it.
  */
 export interface Connect {
   (address: Address): Duplex | Promise<Duplex>

@@ -1,6 +1,6 @@
 /** Credentials that are functions: asked within a time limit, and what goes wrong told without what they returned. */
 import { ConnectionError, KafkaError } from '../../errors.js'
-import type { Clock } from '../../time/clock.js'
+import { ask, type TimeLimit } from '../../user-code.js'
 
 /** The value itself, or what the function returns; `what` names it in errors. */
 export type ReadCredentials = <T extends string | object>(
@@ -9,30 +9,19 @@ export type ReadCredentials = <T extends string | object>(
 ) => Promise<T>
 
 /**
- * Fails with ConnectionError, which is retriable, where a function fails or takes longer than `timeoutMs`: whoever
- * keeps the credentials may be away for a moment. A KafkaError of the function's own stays what it is.
+ * Fails with ConnectionError, which is retriable, where a function fails or takes longer than its limit: the store of the
+ * credentials may be away for a moment. A KafkaError of the function's own stays what it is.
  */
-export function credentialsReader(clock: Clock, timeoutMs: number): ReadCredentials {
-  return (what, source) => {
-    if (typeof source !== 'function') return Promise.resolve(source)
-    return new Promise((resolve, reject) => {
-      const timer = clock.setTimer(timeoutMs, () => {
-        reject(
-          new ConnectionError(
-            `the ${what} function did not answer within ${timeoutMs} ms (requestTimeoutMs)`,
-          ),
-        )
-      })
-      const fail = (error: unknown): void => {
-        const said = error instanceof Error ? error.message : 'it threw something that is no error'
-        const failure = new ConnectionError(`the ${what} function failed: ${said}`, { cause: error })
-        reject(error instanceof KafkaError ? error : failure)
-      }
-      Promise.resolve()
-        .then(source as () => unknown)
-        .then((value) => resolve(value as never), fail)
-        .finally(() => timer.cancel())
-    })
+export function credentialsReader(limit: TimeLimit): ReadCredentials {
+  return async <T extends string | object>(what: string, source: T | (() => T | Promise<T>)): Promise<T> => {
+    if (typeof source !== 'function') return source
+    try {
+      return await ask(`the ${what} function`, source as () => T | Promise<T>, limit)
+    } catch (error) {
+      if (error instanceof KafkaError) throw error
+      const said = error instanceof Error ? error.message : 'it threw something that is no error'
+      throw new ConnectionError(`the ${what} function failed: ${said}`, { cause: error })
+    }
   }
 }
 

@@ -6,8 +6,9 @@
 import { AuthenticationError, KafkaError } from '../../errors.js'
 import { SaslAuthenticate, SaslHandshake } from '../../protocol/apis.js'
 import { brokerError } from '../../protocol/error-codes.js'
-import type { SaslMechanism, SaslOptions } from '../../config/sasl-option.js'
+import type { SaslMechanism, SaslOptions, SaslStep } from '../../config/sasl-option.js'
 import type { Clock } from '../../time/clock.js'
+import { ask, watch, type TimeLimit } from '../../user-code.js'
 import type { Connection } from '../connection/connection.js'
 import { awsMskIam } from './aws-msk-iam.js'
 import { credentialsReader } from './credentials.js'
@@ -17,7 +18,7 @@ import { scram } from './scram.js'
 
 export interface SaslParts {
   readonly clock: Clock
-  /** What a function that gives credentials may take. */
+  /** What a function that gives credentials may take, or a mechanism of the application's for all its steps. */
   readonly requestTimeoutMs: number
 }
 
@@ -143,8 +144,10 @@ function listOf(mechanisms: readonly string[]): string {
 }
 
 function mechanismOf(options: SaslOptions, parts: SaslParts): SaslMechanism {
-  if ('authenticate' in options) return options
-  const read = credentialsReader(parts.clock, parts.requestTimeoutMs)
+  const { clock, requestTimeoutMs: timeoutMs } = parts
+  const limit = { clock, timeoutMs, option: 'requestTimeoutMs' }
+  if ('authenticate' in options) return limited(options, limit)
+  const read = credentialsReader(limit)
   switch (options.mechanism) {
     case 'PLAIN':
       return plain(options, read)
@@ -155,6 +158,21 @@ function mechanismOf(options: SaslOptions, parts: SaslParts): SaslMechanism {
       return oauthBearer(options, read)
     case 'AWS_MSK_IAM':
       return awsMskIam(options, read)
+  }
+}
+
+/** A mechanism of the application's, which may never settle, and need not look after the promises of its steps. */
+function limited({ mechanism, authenticate }: SaslMechanism, limit: TimeLimit): SaslMechanism {
+  return {
+    mechanism,
+    authenticate: (step, broker) => {
+      const watched: SaslStep = (message) => {
+        const answer = step(message)
+        watch(answer, () => {})
+        return answer
+      }
+      return ask('authenticate of sasl', () => authenticate(watched, broker), limit)
+    },
   }
 }
 

@@ -4,6 +4,10 @@
  */
 import { AuthenticationError, ConfigError, ConnectionError, KafkaError } from '../../errors.js'
 import type { OAuthToken, OAuthTokenFunction, Secret } from '../../config/sasl-option.js'
+import { show } from '../../config/option-kinds.js'
+import { systemClock } from '../../time/clock.js'
+import { ask, type TimeLimit } from '../../user-code.js'
+import { credentialsReader, readText } from './credentials.js'
 
 export interface OidcClientCredentialsOptions {
   /** The token endpoint; https, but for a loopback address. */
@@ -17,7 +21,7 @@ export interface OidcClientCredentialsOptions {
   readonly extensions?: Readonly<Record<string, string>> | undefined
   /** Id and secret are form-encoded in the Authorization header, as RFC 6749 has it. Default false, as in Kafka. */
   readonly headerUrlencode?: boolean | undefined
-  /** How long the provider may take, in milliseconds. Default 10000. */
+  /** How long the provider may take, and each function given here, in milliseconds. Default 10000. */
   readonly timeoutMs?: number | undefined
   /** Default: the global fetch. One of your own brings a proxy, or a CA. */
   readonly fetch?: typeof globalThis.fetch | undefined
@@ -27,6 +31,8 @@ export interface OidcClientCredentialsOptions {
 const REFRESH_AFTER = 0.8
 /** What lives longer is fetched this much before its end, at the latest (sasl.login.refresh.buffer.seconds). */
 const REFRESH_BEFORE_MS = 300_000
+/** Node fires a timer at once when its delay does not fit into 31 bits. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1
 const MAX_ANSWER_CHARACTERS = 256 * 1024
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 
@@ -40,15 +46,16 @@ interface Cached {
 /**
  * A ready `token` function: `sasl: { mechanism: 'OAUTHBEARER', token: oidcClientCredentials({ ... }) }`. A provider that
  * cannot be reached is a retriable error; one that refuses the client is an AuthenticationError. Throws ConfigError for an
- * endpoint that is no https URL.
+ * endpoint that is no https URL, and for a `timeoutMs` that is no time.
  */
 export function oidcClientCredentials(options: OidcClientCredentialsOptions): OAuthTokenFunction {
   const endpoint = endpointOf(options.tokenEndpoint)
+  const limit = limitOf(options.timeoutMs)
   let cached: Cached | undefined
   let fetching: Promise<Cached> | undefined
 
   const refreshed = async (): Promise<OAuthToken> => {
-    fetching ??= fetchToken(endpoint, options).finally(() => (fetching = undefined))
+    fetching ??= fetchToken(endpoint, options, limit).finally(() => (fetching = undefined))
     try {
       cached = await fetching
     } catch (error) {
@@ -72,18 +79,33 @@ function endpointOf(given: unknown): URL {
   return endpoint
 }
 
+function limitOf(given: unknown): TimeLimit {
+  const timeoutMs = given === undefined ? 10_000 : given
+  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS)) {
+    const valid = `a number of milliseconds above 0 and up to ${MAX_TIMEOUT_MS}`
+    throw new ConfigError([`timeoutMs of oidcClientCredentials must be ${valid}, not ${show(given)}`])
+  }
+  return { clock: systemClock, timeoutMs, option: 'timeoutMs of oidcClientCredentials' }
+}
+
 function endpointError(problem: string): ConfigError {
   return new ConfigError([`tokenEndpoint of oidcClientCredentials ${problem}`])
 }
 
-async function fetchToken(endpoint: URL, options: OidcClientCredentialsOptions): Promise<Cached> {
-  const { clientId, clientSecret, scope, parameters, extensions, timeoutMs = 10_000 } = options
-  const id = typeof clientId === 'string' ? clientId : await clientId()
-  const secret = typeof clientSecret === 'string' ? clientSecret : await clientSecret()
+/** Settles in time, whatever the functions of the options do: attempts that follow share it until then. */
+async function fetchToken(
+  endpoint: URL,
+  options: OidcClientCredentialsOptions,
+  limit: TimeLimit,
+): Promise<Cached> {
+  const { clientId, clientSecret, scope, parameters, extensions } = options
+  const read = credentialsReader(limit)
+  const id = await readText(read, 'clientId', clientId)
+  const secret = await readText(read, 'clientSecret', clientSecret)
   const encode = options.headerUrlencode === true ? encodeURIComponent : (text: string) => text
   const form = new URLSearchParams({ grant_type: 'client_credentials', ...parameters })
   if (scope !== undefined) form.set('scope', scope)
-  const { status, text } = await ask(options.fetch ?? fetch, endpoint, timeoutMs, {
+  const { status, text } = await exchange(options.fetch ?? fetch, endpoint, limit, {
     method: 'POST',
     headers: {
       accept: 'application/json',
@@ -93,7 +115,6 @@ async function fetchToken(endpoint: URL, options: OidcClientCredentialsOptions):
     body: form.toString(),
     // What is meant for this endpoint goes to no other.
     redirect: 'error',
-    signal: AbortSignal.timeout(timeoutMs),
   })
   const answer = parsed(text)
   if (status !== 200) {
@@ -117,12 +138,32 @@ async function fetchToken(endpoint: URL, options: OidcClientCredentialsOptions):
   }
 }
 
-async function ask(
+interface Exchanged {
+  readonly status: number
+  readonly text: string
+}
+
+/** One request within the limit, and its response; aborted when the time is over, which a `fetch` need not heed. */
+async function exchange(
   send: typeof globalThis.fetch,
   endpoint: URL,
-  timeoutMs: number,
+  limit: TimeLimit,
   request: RequestInit,
-): Promise<{ readonly status: number; readonly text: string }> {
+): Promise<Exchanged> {
+  const abort = new AbortController()
+  const call = (): Promise<Exchanged> => respond(send, endpoint, { ...request, signal: abort.signal })
+  try {
+    return await ask(`the request to the token endpoint at ${placeOf(endpoint)}`, call, limit)
+  } finally {
+    abort.abort()
+  }
+}
+
+async function respond(
+  send: typeof globalThis.fetch,
+  endpoint: URL,
+  request: RequestInit,
+): Promise<Exchanged> {
   try {
     const response = await send(endpoint, request)
     let text = ''
@@ -134,10 +175,9 @@ async function ask(
     return { status: response.status, text }
   } catch (error) {
     const { name, message, cause } = error as Error
-    const why = name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : message
     const more = cause instanceof Error ? ` (${cause.message})` : ''
     // A fetch of the user's may name the whole URL.
-    const said = `${why}${more}`.slice(0, 500)
+    const said = `${message}${more}`.slice(0, 500)
     const isTelling = endpoint.search !== '' && said.includes(endpoint.search)
     throw new ConnectionError(
       `the token endpoint at ${placeOf(endpoint)} cannot be reached: ${isTelling ? name : said}`,

@@ -38,25 +38,32 @@ export class BatchCompression {
 
   /**
    * Compresses a closed batch. `done` is called once, at once or later where the engine works off the main thread, with
-   * the batch's bytes; with null where the batch is to go as it is.
+   * the batch's bytes; with null where the batch is to go as it is. It may be an engine of the application's that never
+   * finishes: then the batch ends by its delivery timeout.
    */
   start(batch: ProducerBatch, done: (compressed: CompressedRecords | null) => void): void {
     const giveUp = (error: unknown): void => {
-      this.#logger.error('a batch could not be compressed and is sent as it is', {
-        codec: this.#compressor.type,
-        engine: this.#compressor.engine,
-        topic: batch.queue.topic,
-        error,
-      })
+      if (!batch.isDone) this.#tell(batch, error)
       done(null)
     }
+    let result: ReturnType<Compressor['compress']>
     try {
-      const result = this.#compressor.compress(batch.records.recordBytes)
-      if (result instanceof Uint8Array) done(this.#learn(batch, result))
-      else result.then((bytes) => done(this.#learn(batch, bytes)), giveUp)
+      result = this.#compressor.compress(batch.records.recordBytes)
     } catch (error) {
       giveUp(error)
+      return
     }
+    if (result instanceof Uint8Array) done(this.#learn(batch, result))
+    else result.then((bytes) => done(this.#learn(batch, bytes)), giveUp)
+  }
+
+  #tell(batch: ProducerBatch, error: unknown): void {
+    this.#logger.error('a batch could not be compressed and is sent as it is', {
+      codec: this.#compressor.type,
+      engine: this.#compressor.engine,
+      topic: batch.queue.topic,
+      error,
+    })
   }
 
   /** A broker found a batch too large: the guess was too good. */

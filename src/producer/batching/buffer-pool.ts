@@ -40,6 +40,11 @@ export class BufferPool {
     this.#keptBytes += size
   }
 
+  /** The buffer counts no more, and is never used again: a reader may hold it for as long as it likes. */
+  drop(buffer: Buffer): void {
+    this.#usedBytes -= buffer.length
+  }
+
   #take(size: number): Buffer {
     this.#usedBytes += size
     const kept = this.#free.get(size)?.pop()

@@ -67,7 +67,7 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implem
   isInFlight = false
   /** It stands in its partition's queue. */
   isQueued = false
-  /** Its buffer went back to the pool. */
+  /** Its buffer went back to the pool, or was left to the codec that reads it. */
   isReleased = false
   /** Requests made with it. */
   attempts = 0
@@ -182,6 +182,11 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implem
   /** Settled, answered, and let go of by all who read it: the buffer may serve another batch (KAFKA-19012). */
   get isReleasable(): boolean {
     return this.isDone && !this.isInFlight && this.#holds === 0 && !this.isReleased
+  }
+
+  /** Settled while a codec is at work on it, which nobody waits for any more; nothing else can hold it then. */
+  get isAbandonedToCodec(): boolean {
+    return this.isDone && this.compression === 'at-work' && !this.isReleased
   }
 
   /**

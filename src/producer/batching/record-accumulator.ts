@@ -299,11 +299,15 @@ export class RecordAccumulator {
     this.release(batch)
   }
 
-  /** Frees the batch's memory if nothing can touch it any more. */
+  /**
+   * Frees the batch's memory if nothing can touch it any more. A codec may be the application's own and never finish:
+   * what it still reads when the batch is settled is left to it.
+   */
   release(batch: QueuedBatch): void {
-    if (!batch.isReleasable) return
+    if (batch.isReleasable) this.pool.release(batch.records.buffer)
+    else if (batch.isAbandonedToCodec) this.pool.drop(batch.records.buffer)
+    else return
     batch.isReleased = true
-    this.pool.release(batch.records.buffer)
     this.#roomListener()
   }
 

@@ -1,10 +1,12 @@
 /** Which partition a record goes to: the one that it names, a partitioner's, or what its bytes or the sticky choice say. */
+import { types } from 'node:util'
 import { show } from '../../config/option-kinds.js'
 import { KafkaError } from '../../errors.js'
 import { keyHash, type Partitioner, type PartitionerRecord } from '../../partitioner.js'
 import { brokerError } from '../../protocol/error-codes.js'
 import type { Headers, Payload, TopicRecord } from '../../record.js'
 import { messageOf } from './intake-errors.js'
+import { watch } from '../../user-code.js'
 import { STICKY } from '../batching/record-accumulator.js'
 import type { TopicQueues } from '../batching/topic-queues.js'
 
@@ -75,8 +77,20 @@ export class PartitionChoice {
         cause: error,
       })
     }
-    return chosen === STICKY ? STICKY : this.existing(topic, chosen)
+    if (chosen === STICKY) return STICKY
+    if (typeof chosen !== 'number') throw noNumber(topic.name, chosen)
+    return this.existing(topic, chosen)
   }
+}
+
+/** A partitioner may have turned out to be asynchronous, and fail later on. */
+function noNumber(topic: string, chosen: unknown): KafkaError {
+  watch(chosen, () => {})
+  const given = types.isPromise(chosen) ? 'a promise: it must be a synchronous function' : show(chosen)
+  return new KafkaError(
+    `the partitioner must return a partition, or -1 for the sticky choice; for a record of topic ${topic} it returned ${given}`,
+    { code: 'PARTITIONER_FAILED' },
+  )
 }
 
 /** What no metadata can make one. */

@@ -29,11 +29,12 @@ export function assertCallback(given: unknown): asserts given is DeliveryCallbac
   throw invalidArgument('send', 'the second argument', 'a callback, or undefined for a promise', given)
 }
 
-export function assertTopicName(name: unknown): asserts name is string {
+export function assertTopicName(name: unknown, call = 'send'): asserts name is string {
   const isValid =
     typeof name === 'string' && /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== '.' && name !== '..'
   if (isValid) return
-  const what = name === undefined ? 'a record without a topic' : `topic ${show(name)}`
+  const absent = call === 'send' ? 'a record without a topic' : `${call} without a topic`
+  const what = name === undefined ? absent : `topic ${show(name)}`
   throw brokerError(INVALID_TOPIC_EXCEPTION, what, {
     message:
       'the name is a string that has 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", and is neither "." nor ".."',

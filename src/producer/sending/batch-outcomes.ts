@@ -219,7 +219,8 @@ export class BatchOutcomes {
     )
   }
 
-  #whyNot({ queue, isInFlight }: QueuedBatch): string {
+  #whyNot({ compression, isInFlight, queue }: QueuedBatch): string {
+    if (compression === 'at-work') return 'its codec has not finished'
     if (isInFlight) return `broker ${queue.inFlightNodeId} has not responded`
     const servers = this.#parts.cluster.lastErrors()
     if (queue.leader < 0) return `the partition has no leader${servers === '' ? '' : `; ${servers}`}`

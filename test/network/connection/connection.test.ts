@@ -176,6 +176,26 @@ describe('opening', () => {
     expect(error.retriable).toBe(true)
   })
 
+  test('rejects a request that cannot be encoded, and hurts no other', async () => {
+    const one = await opened()
+    broker.script = () => metadata([[1, 'host', 9092]])
+    const { length } = broker.asked
+    const odd = {
+      ...noTopics,
+      topics: [
+        { topicId: '00000000-0000-0000-0000-000000000000', name: { not: 'text' } as unknown as string },
+      ],
+    }
+    const refused = rejection(one.request(Metadata, odd))
+    const served = one.request(Metadata, noTopics)
+    const error = await refused
+    expect(error).toMatchObject({ code: 'INVALID_REQUEST', retriable: false })
+    expect(error.message).toMatch(/^Metadata v\d+ cannot be encoded: /)
+    await expect(served).resolves.toMatchObject({ brokers: [{ host: 'host' }] })
+    expect(broker.asked).toHaveLength(length + 1)
+    await end(one)
+  })
+
   test('knows the features that are in force', async () => {
     broker.features = [{ name: 'transaction.version', maxVersionLevel: 2, minVersionLevel: 0 }]
     const one = await opened()

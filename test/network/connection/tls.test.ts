@@ -14,12 +14,13 @@ import {
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AuthenticationError, ConnectionError, type KafkaError } from '../../../src/errors.js'
 import type { Logger } from '../../../src/logger.js'
-import { SystemClock } from '../../../src/time/clock.js'
+import { SystemClock, type Clock } from '../../../src/time/clock.js'
 import { Connection } from '../../../src/network/connection/connection.js'
 import { tlsConnect } from '../../../src/network/connection/tls.js'
 import { tcpConnect, type Connect } from '../../../src/network/connection/transport.js'
 import { Metadata } from '../../../src/protocol/apis.js'
 import type { SslFunction } from '../../../src/config/ssl-option.js'
+import { ManualClock, settled } from '../manual-clock.js'
 import { metadata, ScriptedBroker } from '../scripted-broker.js'
 
 const pem = (name: string): Buffer => readFileSync(join(__dirname, '../../fixtures/tls', `${name}.pem`))
@@ -82,12 +83,17 @@ async function secureBroker(
   return { port: await listening(server), shown }
 }
 
-function connection(port: number, connect: Connect, host = 'localhost'): Connection {
+function connection(
+  port: number,
+  connect: Connect,
+  host = 'localhost',
+  clock: Clock = new SystemClock(),
+): Connection {
   const one = new Connection({
     nodeId: 1,
     address: { host, port, ip: '127.0.0.1' },
     connect,
-    clock: new SystemClock(),
+    clock,
     setupTimeoutMs: 10_000,
     clientId: null,
     requestTimeoutMs: 30_000,
@@ -98,8 +104,10 @@ function connection(port: number, connect: Connect, host = 'localhost'): Connect
   return one
 }
 
+const limit = { clock: new SystemClock(), timeoutMs: 30_000, option: 'requestTimeoutMs' }
+
 const over = (ssl: ConnectionOptions | SslFunction): Connect =>
-  tlsConnect(typeof ssl === 'function' ? ssl : () => ssl, logger)
+  tlsConnect(typeof ssl === 'function' ? ssl : () => ssl, logger, limit)
 
 const noTopics = {
   topics: [],
@@ -139,6 +147,23 @@ describe('a connection over TLS', () => {
     const { port, shown } = await secureBroker()
     await connection(port, over({ ca }), '127.0.0.1').open()
     expect(shown[0]?.[0]).toBe(false)
+  })
+
+  test('gives the function requestTimeoutMs, connects in the time for that, and asks afresh the next time', async () => {
+    const { port } = await secureBroker()
+    const clock = new ManualClock()
+    let calls = 0
+    const ssl = (): Promise<ConnectionOptions> =>
+      ++calls === 1 ? new Promise(() => {}) : Promise.resolve({ ca })
+    const connect = tlsConnect(ssl, logger, { ...limit, clock })
+    const refused = refusal(connection(port, connect, 'localhost', clock))
+    await settled()
+    await clock.advance(30_000)
+    const error = await refused
+    expect(error.message).toBe('the function ssl did not settle within 30000 ms (requestTimeoutMs)')
+    expect(error.retriable).toBe(true)
+    await connection(port, connect, 'localhost', clock).open()
+    expect(calls).toBe(2)
   })
 
   test('shows the certificate of the client where the server asks for it', async () => {

@@ -34,6 +34,14 @@ test('a large buffer takes the place of kept ones, and is not kept itself', () =
   expect(again.filter((buffer) => kept.includes(buffer))).toEqual([])
 })
 
+test('a dropped buffer counts no more, and is never handed out again', () => {
+  const pool = new BufferPool(100, 100)
+  const dropped = pool.allocate(100)!
+  pool.drop(dropped)
+  expect(pool.availableBytes).toBe(100)
+  expect(pool.allocate(100)).not.toBe(dropped)
+})
+
 test('what was accepted before may go beyond the budget, and counts', () => {
   const pool = new BufferPool(100, 100)
   pool.allocate(100)
