@@ -130,6 +130,7 @@ export class Cluster {
       config,
       clock,
       random,
+      outages: this.#outages,
       anyConnection: (turns) => this.anyConnection(turns),
       rebootstrap: (reason) => this.#forgetNodes(reason),
       onAnswer: (from, changes) => {

@@ -11,8 +11,7 @@ import { Backoff } from '../time/backoff.js'
 import { BrokerTurns } from './broker-turns.js'
 import type { Clock, Timer } from '../time/clock.js'
 import type { Connection } from './connection/connection.js'
-import { RepeatedWarning } from '../repeated-warning.js'
-import { OUTAGE_LOG_MS } from './outages.js'
+import type { Outages } from './outages.js'
 import type { Metadata, TopicChange } from './metadata.js'
 
 /** The version of Metadata from which on brokers tell leader epochs that can be relied on (KAFKA-9212). */
@@ -32,6 +31,7 @@ export interface MetadataRefreshParts {
   readonly clock: Clock
   readonly random: () => number
   /** Where to ask. */
+  readonly outages: Outages
   readonly anyConnection: (turns: BrokerTurns) => Promise<Connection>
   /** All connections are to be ended, and the bootstrap servers asked next. */
   readonly rebootstrap: (reason: KafkaError) => void
@@ -43,7 +43,6 @@ export interface MetadataRefreshParts {
 export class MetadataRefresh {
   readonly #parts: MetadataRefreshParts
   readonly #backoff: Backoff
-  readonly #warning: RepeatedWarning
   readonly #turns = new BrokerTurns()
 
   /** Everything in use is to be asked for. */
@@ -67,11 +66,6 @@ export class MetadataRefresh {
     const { retryBackoffMs, retryBackoffMaxMs } = parts.config
     this.#parts = parts
     this.#backoff = new Backoff(retryBackoffMs, retryBackoffMaxMs, parts.random)
-    this.#warning = new RepeatedWarning({
-      logger: parts.config.logger,
-      clock: parts.clock,
-      everyMs: OUTAGE_LOG_MS,
-    })
   }
 
   /** See `Cluster.requestMetadataUpdate`. */
@@ -161,7 +155,7 @@ export class MetadataRefresh {
       throw error
     }
     this.#missingSince = undefined
-    this.#warning.over()
+    this.#parts.outages.metadataCame()
     if (isAll || this.#ageTimer === undefined) this.#watchAge()
     const isUnsettled = [...asked].some((name) => metadata.isUnsettled(name))
     if (isUnsettled) this.#needsAll = true
@@ -182,11 +176,8 @@ export class MetadataRefresh {
   #onFailure(error: unknown): void {
     if (this.#isClosed) return
     if (!(error instanceof KafkaError)) throw error
-    const { config, onError } = this.#parts
-    this.#warning.happened(error.code, 'metadata could not be fetched', {
-      error: error.message,
-      attempt: this.#rounds,
-    })
+    const { config, onError, outages } = this.#parts
+    outages.metadataFailed(error, this.#rounds)
     // What was asked for is still wanted, but with back-off: a topic is new only once.
     this.#needed.clear()
     this.#needsAll = error.retriable

@@ -4,8 +4,8 @@ import { listed } from '../config/option-kinds.js'
 import type { Endpoint } from './endpoint.js'
 import { RepeatedWarning, type RepeatedWarningParts } from '../repeated-warning.js'
 
-/** While an outage lasts and somebody waits for a server, a line is written this often. */
-export const OUTAGE_LOG_MS = 30_000
+/** While an outage lasts and servers are tried, a line is written this often. */
+const OUTAGE_LOG_MS = 30_000
 
 export class Outages {
   readonly #warning: RepeatedWarning
@@ -26,6 +26,15 @@ export class Outages {
       error: error.message,
       unreachable: this.#errors.size,
     })
+  }
+
+  /** An attempt to fetch metadata failed, mostly because of what is told already. */
+  metadataFailed(error: KafkaError, attempt: number): void {
+    this.#warning.happened(error.code, 'metadata could not be fetched', { error: error.message, attempt })
+  }
+
+  metadataCame(): void {
+    if (this.#errors.size === 0) this.#warning.over()
   }
 
   /** Something else about a server that is worth knowing as long as it cannot be reached. */
