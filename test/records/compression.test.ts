@@ -256,6 +256,7 @@ test.each(['at once', 'as a promise'])(
 describe('decompress', () => {
   test.each([
     ['a literal that goes on behind the end', [4, 0xfc, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5, 6]],
+    ['a length that is negative when read as signed', [12, 0xfc, 0xfa, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0]],
     ['a size that is no varint', [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]],
     ['a size that it cannot hold', [0xff, 0xff, 0x03, 0, 1]],
     ['a copy of what is not there', [8, 0, 1, 0x12, 9, 0]],
