@@ -6,7 +6,7 @@
 import { KafkaError, TimeoutError } from '../../src/errors.js'
 import type { Producer } from '../../src/index.js'
 import type { RecordMetadata } from '../../src/record.js'
-import type { StrayCall, TransactionPlan, Work } from './transaction-schedule.js'
+import type { StrayCall, TransactionPlan, TransactionStep, Work } from './transaction-schedule.js'
 import type { VirtualTime } from './virtual-time.js'
 import type { World } from './world.js'
 
@@ -23,6 +23,10 @@ interface Outcome {
 export interface TransactionalSend extends Outcome {
   readonly number: number
   readonly topic: string
+  /** What is to be stored of it. */
+  readonly value: string
+  /** By a hook of another record, it is accepted before that one. */
+  readonly isFromHook: boolean
   settlements: number
   metadata: RecordMetadata | null
 }
@@ -62,10 +66,12 @@ export class Thrown extends Error {}
 /** A repeated call has so many attempts. */
 const ATTEMPTS = 40
 const PAUSE_MS = 250
+/** A record that proves something and fails is sent again after that. */
+const PROBE_PAUSE_MS = 20
 
 /** A value that its serializer takes so long for. */
 interface SlowValue {
-  readonly text: string
+  readonly value: string | Buffer
   readonly ms: number
 }
 
@@ -79,20 +85,30 @@ export class Application {
   readonly calls: Call[] = []
   readonly fatal: KafkaError[] = []
   closedAt = -1
+  /** Hooks of its producer that call it back when they are called. */
+  readonly armed: Extract<TransactionStep, { do: 'hook' }>[]
   readonly #parts: ApplicationParts
   #current = this.outside
   #isReady = false
   /** Since all was well last, nothing but `transaction()` was called, which needs no help then. */
   #isByFunction = true
+  #isInHook = false
   #queue = Promise.resolve()
   /** Things to do that are not done. */
   busy = 0
 
-  constructor(name: string, transactionalId: string, producer: Producer, parts: ApplicationParts) {
+  constructor(
+    name: string,
+    transactionalId: string,
+    producer: Producer,
+    parts: ApplicationParts,
+    armed: Extract<TransactionStep, { do: 'hook' }>[],
+  ) {
     this.name = name
     this.transactionalId = transactionalId
     this.producer = producer
     this.#parts = parts
+    this.armed = armed
     producer.on('fatal', (error) => this.fatal.push(error))
   }
 
@@ -117,6 +133,32 @@ export class Application {
         await this.#pause(PAUSE_MS)
       }
       if (!this.isOver) this.#parts.problem(`${this.name} cannot commit a transaction any more`)
+    })
+  }
+
+  /** With nothing wrong any more, each partition takes a record within this time, in a transaction that commits. */
+  proveSoon(partitions: readonly { topic: number; partition: number }[], soonMs: number): void {
+    this.armed.length = 0
+    this.#enqueue(async () => {
+      for (const { topic, partition } of partitions) {
+        const until = this.#parts.time.now + soonMs
+        let isProven = false
+        while (!isProven && !this.isOver && this.#parts.time.now <= until) {
+          const before = this.transactions.length
+          await this.#perform({
+            work: [{ ...oneRecord, topic, partition }],
+            end: 'commit',
+            isFunction: false,
+          })
+          isProven = this.transactions.length > before && isCommitted(this.#current)
+          if (!isProven) await this.#pause(PROBE_PAUSE_MS)
+        }
+        if (this.isOver) return
+        if (!isProven || this.#parts.time.now > until)
+          this.#parts.problem(
+            `${this.name}: no record of ${topic}-${partition} is committed soon, though all is well`,
+          )
+      }
     })
   }
 
@@ -150,6 +192,14 @@ export class Application {
       case 'flush':
         void this.producer.flush()
     }
+  }
+
+  /** The same from a hook of its producer. */
+  callFromHook(call: StrayCall): void {
+    const wasInHook = this.#isInHook
+    this.#isInHook = true
+    this.stray(call)
+    this.#isInHook = wasInHook
   }
 
   #enqueue(act: () => Promise<void>): void {
@@ -345,13 +395,17 @@ export class Application {
     partition,
     bytes,
     serializerMs,
+    isReused,
   }: Extract<Work, { do: 'send' }>): Promise<unknown> {
     const { time, world } = this.#parts
     const number = this.#parts.nextNumber()
     const topic = world.topicName(index)
+    const text = `${number}:`.padEnd(bytes, '.')
     const one: TransactionalSend = {
       number,
       topic,
+      value: text,
+      isFromHook: this.#isInHook,
       calledAt: time.now,
       endedAt: -1,
       error: null,
@@ -359,14 +413,15 @@ export class Application {
       metadata: null,
     }
     this.#current.sends.push(one)
-    const text = `${number}:`.padEnd(bytes, '.')
+    const value = isReused ? Buffer.from(text) : text
     const where = partition === null ? {} : { partition: world.partitionOf(index, partition) }
     const sent =
       serializerMs === 0
-        ? this.producer.send({ topic, value: text, ...where })
+        ? this.producer.send({ topic, value, ...where })
         : this.producer
             .topic(topic, { valueSerializer: this.#slowly })
-            .send({ value: { text, ms: serializerMs }, ...where })
+            .send({ value: { value, ms: serializerMs }, ...where })
+    if (Buffer.isBuffer(value)) value.fill('x')
     try {
       one.metadata = await sent
     } catch (error) {
@@ -377,7 +432,9 @@ export class Application {
     return one.error
   }
 
-  readonly #slowly = async ({ text, ms }: SlowValue): Promise<string> => {
+  readonly #slowly = async ({ value, ms }: SlowValue): Promise<string> => {
+    // The bytes are the caller's; what a serializer gets is its own affair.
+    const text = value.toString()
     await this.#pause(ms)
     return text
   }
@@ -414,6 +471,7 @@ const oneRecord: Extract<Work, { do: 'send' }> = {
   count: 1,
   isAwaited: false,
   serializerMs: 0,
+  isReused: false,
 }
 
 export const member = { generationId: 1, memberId: 'reader' }

@@ -143,8 +143,11 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
     }
     sent.push(record)
     const given = payloadOf(record)
+    const partition = step.isAhead
+      ? world.partitionCount(topic)
+      : world.partitionOrNull(step.topic, step.partition)
     const fields = {
-      ...(step.partition === null ? {} : { partition: world.partitionOf(step.topic, step.partition) }),
+      ...(partition === null ? {} : { partition }),
       ...(given.key === null ? {} : { key: given.key }),
       ...(step.headers === 0 ? {} : { headers: given.headers }),
     }
@@ -216,7 +219,7 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
 
   act = (does) => {
     if (does === 'flush') flush()
-    else send({ topic: 0, partition: null, key: 1, bytes: 0, headers: 1 }, 'from-hook')
+    else send({ topic: 0, partition: null, isAhead: false, key: 1, bytes: 0, headers: 1 }, 'from-hook')
   }
 
   /** Every partition takes a record soon, now that nothing is wrong any more. Returns what is wrong all the same. */
@@ -227,7 +230,7 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
     const waiting = new Map<string, KafkaError | null>()
     const probe = (topic: number, partition: number): void => {
       const place = `${world.topicName(topic)}-${partition}`
-      const record = send({ topic, partition, key: null, bytes: 0, headers: 0 }, 'promise')
+      const record = send({ topic, partition, isAhead: false, key: null, bytes: 0, headers: 0 }, 'promise')
       waiting.set(place, waiting.get(place) ?? null)
       probes.set(record.number, (error) => {
         if (error === null) waiting.delete(place)

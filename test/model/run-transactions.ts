@@ -7,7 +7,7 @@ import type { ReceivedRequest } from '../../src/testing/broker/request-context.j
 import type { StoredRecord } from '../../src/testing/test-cluster.js'
 import { Application, groupName, INPUT, member } from './application.js'
 import { inspector } from '../producer/places.js'
-import { configOf, deliveryTimeoutOf, seededRandom } from './producer-config.js'
+import { configOf, deliveryTimeoutOf, hooksOf, seededRandom, type OnHook } from './producer-config.js'
 import type { TransactionSchedule, TransactionStep } from './transaction-schedule.js'
 import { inVirtualTime, type VirtualTime } from './virtual-time.js'
 import { World, type Loss } from './world.js'
@@ -15,6 +15,9 @@ import { World, type Loss } from './world.js'
 const GROUPS = [0, 1].map(groupName)
 /** More offsets than that no schedule commits. */
 const INPUTS = 2000
+
+/** After everything is well again a record of any partition is committed within lingerMs and this. */
+const SOON_MS = 2000
 
 export interface Closed {
   readonly application: Application
@@ -79,15 +82,23 @@ async function run(schedule: TransactionSchedule, time: VirtualTime): Promise<Tr
     const clock = time.clock()
     const inspect = inspector((problem) => problems.push(problem))
     const seams = { clock, random, connect: world.connect, lookup: world.lookup, inspect }
+    const armed: Extract<TransactionStep, { do: 'hook' }>[] = []
+    let application = null as Application | null
+    const onHook: OnHook = (hook) => {
+      const next = armed.findIndex(({ at }) => at === hook)
+      if (next !== -1) application?.callFromHook(armed.splice(next, 1)[0]!.call)
+    }
+    const { isHooked, ...config } = schedule.producer
     const producer = new Producer({
-      ...configOf(schedule.producer, world, seams),
+      ...configOf(config, world, seams, onHook),
+      ...(isHooked ? hooksOf(onHook) : {}),
       // A coordinator whose epochs are used up, and that fences with one more by itself, is broken from then on.
       ...(firstEpoch > 0 ? { transactionTimeoutMs: 300_000 } : {}),
       ...plan,
       clientId: name,
       transactionalId,
     })
-    const application = new Application(name, transactionalId, producer, parts)
+    application = new Application(name, transactionalId, producer, parts, armed)
     clocks.set(application, clock)
     applications.push(application)
     return application
@@ -114,6 +125,9 @@ async function run(schedule: TransactionSchedule, time: VirtualTime): Promise<Tr
         return
       case 'stray':
         applications[step.who % applications.length]!.stray(step.call)
+        return
+      case 'hook':
+        applications[step.who % applications.length]!.armed.push(step)
         return
       case 'takeover':
         launch(applications[step.who % applications.length]!.transactionalId)
@@ -187,6 +201,13 @@ async function run(schedule: TransactionSchedule, time: VirtualTime): Promise<Tr
     for (const application of applications) if (!application.isOver) application.prove()
     // Each call takes at most maxBlockMs, and applications have patience.
     if (!(await time.run(isIdle, time.now + 100_000_000))) problems.push('an application never gets done')
+    if (schedule.isProved) {
+      await world.mend()
+      const soonMs = schedule.producer.lingerMs + SOON_MS
+      for (const application of applications)
+        if (!application.isOver) application.proveSoon(world.partitions(), soonMs)
+      if (!(await time.run(isIdle, time.now + 100_000_000))) problems.push('a proof never gets done')
+    }
   }
   for (const application of applications)
     if (application.closedAt === -1) close(application, schedule.closeTimeoutMs)

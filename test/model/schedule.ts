@@ -67,6 +67,8 @@ export type Step =
       readonly do: 'send'
       readonly topic: number
       readonly partition: number | null
+      /** For the partition that is added next; there is none yet. */
+      readonly isAhead: boolean
       readonly key: number | null
       readonly bytes: number
       readonly headers: number
@@ -253,6 +255,7 @@ const send = fc.record({
   do: fc.constant('send' as const),
   topic: index,
   partition: orNull(index, 2),
+  isAhead: fc.integer({ min: 0, max: 24 }).map((dice) => dice === 24),
   key: orNull(index, 1),
   bytes: fc.oneof(
     { weight: 6, arbitrary: fc.integer({ min: 0, max: 60 }) },
@@ -350,8 +353,8 @@ export const clusterMishaps: readonly { weight: number; arbitrary: fc.Arbitrary<
   },
 ]
 
-/** What takes from a log, or from what it knows of producers: no transaction can be whole after that. */
-const loss: fc.Arbitrary<ClusterStep> = fc.oneof(
+/** What takes from a log, or from what it knows of producers. */
+export const loss: fc.Arbitrary<ClusterStep> = fc.oneof(
   fc.record({
     do: fc.constant('lose-log' as const),
     topic: index,
@@ -359,6 +362,15 @@ const loss: fc.Arbitrary<ClusterStep> = fc.oneof(
     records: fc.constantFrom(1, 2, 5, 1000),
   }),
   fc.record({ do: fc.constant('forget-producers' as const), topic: index, partition: index }),
+)
+
+export const hook = fc.constantFrom<Hook[]>(
+  'serializer',
+  'partitioner',
+  'onSend',
+  'onAcknowledgement',
+  'logger',
+  'codec',
 )
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -379,14 +391,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant('hook' as const),
-      at: fc.constantFrom<Hook[]>(
-        'serializer',
-        'partitioner',
-        'onSend',
-        'onAcknowledgement',
-        'logger',
-        'codec',
-      ),
+      at: hook,
       does: fc.constantFrom('send' as const, 'send' as const, 'flush' as const),
     }),
   },
@@ -439,6 +444,7 @@ const burst = (count: number): Step => ({
   do: 'send',
   topic: 0,
   partition: 0,
+  isAhead: false,
   key: null,
   bytes: 10,
   headers: 0,

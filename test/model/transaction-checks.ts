@@ -61,7 +61,8 @@ function mayBeCommitted({ error }: SentOffsets): boolean {
 }
 
 /**
- * Topics of which nothing can be asked: they were created again, and the new log knows neither the producers' epochs nor, with
+ * Topics of which nothing can be asked: the end of a log is lost, or what a broker knew of producers, and with it markers and
+ * transactions; or, with classic transactions, they were created again, and the new log knows neither the producers' epochs nor, with
  * classic transactions, whether a record belongs to one. So one that was given up and arrives late opens a transaction
  * that nobody ends.
  */
@@ -69,7 +70,9 @@ function excusedTopics({ hanging, losses, schedule }: TransactionRun): ReadonlyS
   const isClassic =
     schedule.transactionVersion === 1 || schedule.steps.some((step) => step.do === 'transaction-version')
   const isLost = ({ topic }: { topic: string }): boolean => losses.some((loss) => loss.topic === topic)
-  return new Set(isClassic ? hanging.filter(isLost).map(({ topic }) => topic) : [])
+  const recreated = isClassic ? hanging.filter(isLost) : []
+  const damaged = losses.filter(({ partition }) => partition !== null)
+  return new Set([...recreated, ...damaged].map(({ topic }) => topic))
 }
 
 function* atomicity(run: TransactionRun): Generator<string> {
@@ -134,17 +137,37 @@ function* atomicity(run: TransactionRun): Generator<string> {
   }
 }
 
+/** What is stored is what was sent, whatever became of the sender's memory meanwhile. */
+function* integrity({ applications, committed }: TransactionRun): Generator<string> {
+  const values = new Map<number, string>()
+  for (const { transactions, outside } of applications)
+    for (const { sends } of [outside, ...transactions])
+      for (const { number, value } of sends) values.set(number, value)
+  for (const [topic, records] of committed) {
+    for (const { partition, offset, value } of records) {
+      const text = value!.toString('latin1')
+      if (values.get(Number.parseInt(text, 10)) !== text)
+        yield `${topic}-${partition}@${offset} holds ${text.slice(0, 40)}, which nobody sent`
+    }
+  }
+}
+
 function* order({ applications, committed, losses }: TransactionRun): Generator<string> {
   const idOf = new Map<number, string>()
+  const fromHooks = new Set<number>()
   for (const { transactionalId, transactions, outside } of applications)
     for (const { sends } of [outside, ...transactions])
-      for (const { number } of sends) idOf.set(number, transactionalId)
+      for (const { number, isFromHook } of sends) {
+        idOf.set(number, transactionalId)
+        if (isFromHook) fromHooks.add(number)
+      }
   for (const [topic, records] of committed) {
     // The log of a new topic takes any sequence first, and so what was in flight in another order.
     if (losses.some((loss) => loss.topic === topic)) continue
     const last = new Map<string, number>()
     for (const { partition, value } of records) {
       const number = Number.parseInt(value!.toString('latin1'), 10)
+      if (fromHooks.has(number)) continue
       const place = `${topic}-${partition} ${idOf.get(number)}`
       if ((last.get(place) ?? -1) >= number)
         yield `${place}: record ${number} comes after record ${last.get(place)}`
@@ -303,6 +326,7 @@ function* leftovers(run: TransactionRun): Generator<string> {
 export function transactionViolations(run: TransactionRun): string[] {
   return [
     ...run.problems,
+    ...integrity(run),
     ...atomicity(run),
     ...order(run),
     ...settlement(run),

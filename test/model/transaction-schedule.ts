@@ -19,7 +19,9 @@ import {
   compression,
   error,
   faultOn,
+  hook,
   index,
+  loss,
   mishap,
   orNull,
   produceError,
@@ -27,11 +29,12 @@ import {
   retriable,
   topicPlan,
   type ClusterStep,
+  type Hook,
   type ProducerPlan,
   type Stage,
 } from './schedule.js'
 
-export interface TransactionalPlan extends Omit<ProducerPlan, 'mode' | 'isHooked'> {
+export interface TransactionalPlan extends Omit<ProducerPlan, 'mode'> {
   readonly transactionTimeoutMs: number
 }
 
@@ -46,6 +49,8 @@ export type Work =
       readonly isAwaited: boolean
       /** Milliseconds that its serializer takes; 0: there is none. */
       readonly serializerMs: number
+      /** Whether the value's memory is overwritten as soon as `send` has returned. */
+      readonly isReused: boolean
     }
   | {
       readonly do: 'offsets'
@@ -71,6 +76,8 @@ export type StrayCall = 'init' | 'begin' | 'commit' | 'abort' | 'send' | 'offset
 export type TransactionStep =
   | { readonly do: 'transaction'; readonly who: number; readonly plan: TransactionPlan }
   | { readonly do: 'stray'; readonly who: number; readonly call: StrayCall }
+  /** When this hook of the producer is called next, it makes such a call. */
+  | { readonly do: 'hook'; readonly who: number; readonly at: Hook; readonly call: StrayCall }
   /** Another producer with the transactional id of this one. */
   | { readonly do: 'takeover'; readonly who: number }
   | { readonly do: 'close'; readonly who: number; readonly timeoutMs: number | null }
@@ -97,6 +104,8 @@ export interface TransactionSchedule extends Stage {
   readonly producer: TransactionalPlan
   readonly steps: readonly TransactionStep[]
   readonly isHealedBeforeClose: boolean
+  /** Whether it is also shown that a record to each partition is committed then, and soon. */
+  readonly isProved: boolean
   readonly closeTimeoutMs: number | null
 }
 
@@ -114,6 +123,7 @@ const producerPlan: fc.Arbitrary<TransactionalPlan> = fc.record({
   metadataMaxAgeMs: fc.constantFrom(100, 1000, 300_000),
   connectionsMaxIdleMs: fc.constantFrom(1000, 540_000, 540_000),
   compression,
+  isHooked: fc.constantFrom(false, false, true),
   transactionTimeoutMs: fc.constantFrom(300_000, 300_000, 300_000, 5000, 400),
 })
 
@@ -131,6 +141,7 @@ const work: fc.Arbitrary<Work> = fc.oneof(
       count: fc.constantFrom(1, 1, 1, 2, 3, 8),
       isAwaited: fc.boolean(),
       serializerMs: fc.constantFrom(0, 0, 0, 0, 0, 3, 25),
+      isReused: fc.constantFrom(false, false, false, true),
     }),
   },
   {
@@ -244,7 +255,17 @@ const step: fc.Arbitrary<TransactionStep> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('rebalance' as const), group: fc.nat({ max: 1 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('hook' as const),
+      who,
+      at: hook,
+      call: fc.constantFrom<StrayCall[]>('send', 'send', 'flush', 'offsets'),
+    }),
+  },
   ...clusterMishaps,
+  { weight: 1, arbitrary: loss },
 )
 
 const rare: fc.Arbitrary<TransactionStep> = fc.oneof(
@@ -287,6 +308,7 @@ export const transactionSchedules: fc.Arbitrary<TransactionSchedule> = fc.record
     { weight: 3, arbitrary: fc.constant(true) },
     { weight: 1, arbitrary: fc.constant(false) },
   ),
+  isProved: fc.boolean(),
   closeTimeoutMs: fc.constantFrom(null, null, null, 0, 30, 1000),
 })
 
@@ -298,6 +320,7 @@ const record = (partition: number, isAwaited: boolean): Work => ({
   count: 1,
   isAwaited,
   serializerMs: 0,
+  isReused: false,
 })
 
 /**
@@ -328,6 +351,7 @@ export const lateArrival = (partition: number): TransactionSchedule => ({
     metadataMaxAgeMs: 300_000,
     connectionsMaxIdleMs: 540_000,
     compression: 'none',
+    isHooked: false,
     transactionTimeoutMs: 300_000,
   },
   steps: [
@@ -364,5 +388,6 @@ export const lateArrival = (partition: number): TransactionSchedule => ({
     { do: 'wait', ms: 1100 },
   ],
   isHealedBeforeClose: true,
+  isProved: false,
   closeTimeoutMs: null,
 })

@@ -135,6 +135,10 @@ export class World {
     return partition % this.#partitionCounts[this.#topic(topic)]!
   }
 
+  partitionOrNull(topic: number, partition: number | null): number | null {
+    return partition === null ? null : this.partitionOf(topic, partition)
+  }
+
   /** Does what a step asks of the cluster or the network. */
   async act(step: ClusterStep): Promise<void> {
     switch (step.do) {
