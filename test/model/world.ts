@@ -38,6 +38,8 @@ export class World {
   readonly #stopped = new Set<number>()
   /** Brokers whose address swallows attempts to connect. */
   readonly #silent = new Set<number>()
+  /** A topic has been created again with fewer partitions: what is meant for the others waits until its time is over. */
+  hasShrunk = false
   /** Topics that are deleted. */
   readonly #gone = new Set<number>()
   #undoFaults: (() => void)[] = []
@@ -264,6 +266,7 @@ export class World {
     }
     if (partitions === 0) return
     this.#gone.delete(topic)
+    if (partitions < this.#partitionCounts[topic]!) this.hasShrunk = true
     this.#partitionCounts[topic] = partitions
     this.cluster.createTopic(name, { ...this.#plans[topic]!, partitions })
   }
