@@ -5,7 +5,7 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import type { Producer, RecordMetadata } from '../../src/index.js'
-import { arena, stored } from './arena.js'
+import { arena, frozenArena, stored } from './arena.js'
 
 /** Sends by promise and by callback in turn, and keeps which outcome belongs to which value. */
 class Sends {
@@ -216,4 +216,38 @@ test('a partitioner is asked once for a record, however long that waits for room
   )
   expect(asked).toBe(4)
   expect(sent.map(({ partition }) => partition)).toEqual([0, 1, 0, 1])
+})
+
+test('a record that waited ends in its own time, in a batch that its partitioner has begun with a later one', async () => {
+  const { clock, cluster, producer } = await frozenArena()
+  const settledAt: number[] = []
+  let isAsked = true
+  const orders = producer({
+    requestTimeoutMs: 1_000,
+    deliveryTimeoutMs: 2_000,
+    retryBackoffMs: 100,
+    retryBackoffMaxMs: 100,
+    reconnectBackoffMs: 100,
+    reconnectBackoffMaxMs: 100,
+    partitioner: () => {
+      if (!isAsked) {
+        isAsked = true
+        orders.send({ topic: 'orders', value: 'later' }, () => settledAt.push(clock.now()))
+      }
+      return 0
+    },
+  })
+  await orders.send({ topic: 'orders', value: 'before' })
+  isAsked = false
+  await cluster.stopBroker(1)
+  const startedAt = clock.now()
+  const slow = orders.topic('orders', {
+    valueSerializer: (value: string) =>
+      new Promise<string>((resolve) => {
+        clock.setTimer(500, () => resolve(value))
+      }),
+  })
+  slow.send({ value: 'first' }, () => settledAt.push(clock.now()))
+  await clock.advance(3_000)
+  expect(settledAt.map((at) => at - startedAt)).toEqual([2_000, 2_000])
 })

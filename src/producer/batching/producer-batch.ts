@@ -52,7 +52,8 @@ export class ProducerBatch<Queue extends TopicPartition = TopicPartition> implem
   readonly ordinal: number
   readonly span: number
   /** When its records have waited for `deliveryTimeoutMs`. */
-  readonly deadlineMs: number
+  /** That of the record that was sent first. */
+  deadlineMs: number
 
   /** Takes no more records from this many bytes on. */
   readonly limit: number

@@ -160,7 +160,7 @@ export class RecordAccumulator {
     const promise = batch.join(callback)
     if (isNew) this.#begin(batch)
     if (batch.records.size > batch.limit - SMALLEST_RECORD) this.#seal(batch)
-    if (waited !== null) this.#joinGeneration(batch, waited.generation)
+    if (waited !== null) this.#joinWaited(batch, waited)
     if (isSticky) topic.sticky.appended(batch.records.size - before, batch.isClosed, topic)
     return promise
   }
@@ -199,10 +199,19 @@ export class RecordAccumulator {
     this.#parts.turn.request()
   }
 
-  /**
-   * A record that had to wait is in this batch, and a `flush` from before may be waiting for it: then the batch belongs
-   * to that flush and does not linger.
-   */
+  /** A record that had to wait is in this batch, which a later one may have begun: its partitioner may have sent that. */
+  #joinWaited(batch: QueuedBatch, { sentAtMs, generation }: Waited): void {
+    const deadlineMs = sentAtMs + this.#parts.config.deliveryTimeoutMs
+    if (deadlineMs < batch.deadlineMs) {
+      if (batch.expiry !== null) this.#incomplete.remove(batch.expiry)
+      batch.deadlineMs = deadlineMs
+      batch.expiry = this.#incomplete.add(batch, deadlineMs)
+      this.#parts.turn.request()
+    }
+    this.#joinGeneration(batch, generation)
+  }
+
+  /** A `flush` from before may be waiting for the record: then its batch belongs to that flush and does not linger. */
   #joinGeneration(batch: QueuedBatch, generation: Generation): void {
     if (generation === this.flushes.current) return
     batch.queue.endLinger(batch)
