@@ -6,6 +6,7 @@ import { resolveConfig, type ProducerConfig, type ResolvedConfig } from './confi
 import type { ConsumedOffsets, ConsumerGroupMetadata } from './consumer-offsets.js'
 import { IllegalStateError, KafkaError, ProducerClosedError, TimeoutError, withOutcome } from './errors.js'
 import { Backoff } from './time/backoff.js'
+import { FaultBarrier } from './fault-barrier.js'
 import { Cluster, type ConnectionEvent } from './network/cluster.js'
 import { within } from './time/within.js'
 import type { TopicChange } from './network/metadata.js'
@@ -90,9 +91,10 @@ export interface MetadataChange {
 export class Producer<K = Payload, V = Payload> {
   readonly #config: ResolvedConfig
   readonly #seams: Seams
+  readonly #barrier = new FaultBarrier((error) => this.#faulted(error))
   readonly #events = new EventEmitter()
   readonly #counters = new SenderCounters()
-  readonly #turn = new NextTurn()
+  readonly #turn = new NextTurn(this.#barrier)
   readonly #compressor: Compressor | null
   readonly #cluster: Cluster
   readonly #accumulator: RecordAccumulator
@@ -117,8 +119,9 @@ export class Producer<K = Payload, V = Payload> {
    */
   constructor(config: ProducerConfig<K, V>) {
     this.#config = resolveConfig(config)
-    this.#seams = seamsOf(config)
+    this.#seams = seamsOf(config, this.#barrier)
     const { clock, connect, inspect, lookup, random } = this.#seams
+    const barrier = this.#barrier
     const { enableIdempotence, logger, retryBackoffMs, retryBackoffMaxMs, ssl, transactionalId } =
       this.#config
     const limit = { clock, timeoutMs: this.#config.requestTimeoutMs, option: 'requestTimeoutMs' }
@@ -139,6 +142,7 @@ export class Producer<K = Payload, V = Payload> {
     this.#compressor = compressorFor(this.#config)
     this.#cluster = new Cluster({
       config: this.#config,
+      barrier,
       clock,
       connect: ssl === undefined ? connect : tlsConnect(ssl, logger, limit),
       lookup,
@@ -157,6 +161,7 @@ export class Producer<K = Payload, V = Payload> {
         ? null
         : new TransactionManager(transactionalId, {
             config: this.#config,
+            barrier,
             cluster: this.#cluster,
             clock,
             backoff,
@@ -170,6 +175,7 @@ export class Producer<K = Payload, V = Payload> {
           })
     const idempotence = (): Idempotence =>
       new Idempotence({
+        barrier,
         cluster: this.#cluster,
         clock,
         backoff,
@@ -180,7 +186,7 @@ export class Producer<K = Payload, V = Payload> {
     const gate = this.#sequences ?? new UnsequencedGate(this.#config.maxInFlightRequestsPerConnection)
     const schedule = new DrainSchedule(gate, this.#turn)
     const compression =
-      this.#compressor === null ? null : new BatchCompression(this.#compressor, this.#config.logger)
+      this.#compressor === null ? null : new BatchCompression(this.#compressor, this.#config.logger, barrier)
     this.#accumulator = new RecordAccumulator({
       config: this.#config,
       clock,
@@ -193,6 +199,7 @@ export class Producer<K = Payload, V = Payload> {
     inspect({ accumulator: this.#accumulator, schedule, gate })
     this.#intake = new RecordIntake({
       config: this.#config,
+      barrier,
       accumulator: this.#accumulator,
       cluster: this.#cluster,
       clock,
@@ -201,6 +208,7 @@ export class Producer<K = Payload, V = Payload> {
     })
     this.#sender = new Sender({
       config: this.#config,
+      barrier,
       schedule,
       turn: this.#turn,
       accumulator: this.#accumulator,
@@ -234,7 +242,7 @@ export class Producer<K = Payload, V = Payload> {
         )
         return
       } catch (error) {
-        if (!(error instanceof KafkaError) || !error.retriable) throw error
+        if (!(error instanceof KafkaError) || !error.retriable) throw this.#barrier.errorOf(error)
         if (this.#seams.clock.now() >= deadline) throw this.#unreachable(error)
       }
     }
@@ -513,7 +521,7 @@ export class Producer<K = Payload, V = Payload> {
   }
 
   #failAll(errorOf: (mayHaveBeenWritten: boolean) => KafkaError): void {
-    this.#intake.failAll(errorOf(false))
+    this.#barrier.run(() => this.#intake.failAll(errorOf(false)))
     this.#sender.failAll((batch) => errorOf(batch.maybeWritten || batch.isInFlight))
   }
 
@@ -527,6 +535,12 @@ export class Producer<K = Payload, V = Payload> {
     this.#failAll((mayHaveBeenWritten) => withOutcome(error, mayHaveBeenWritten))
     this.#emit('fatal', error)
     for (const wake of this.#metadataWaiters) wake()
+  }
+
+  /** Something of this package threw where nothing catches it. */
+  #faulted(error: KafkaError): void {
+    this.#config.logger.error('a fault in the producer itself; please report it', { error: error.cause })
+    this.#fail(error)
   }
 
   #onMetadata(changes: readonly TopicChange[]): void {

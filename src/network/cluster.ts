@@ -4,6 +4,7 @@
  */
 import type { ResolvedConfig } from '../config/config.js'
 import { AuthenticationError, ConnectionError, KafkaError, ProducerClosedError } from '../errors.js'
+import type { FaultBarrier } from '../fault-barrier.js'
 import { Backoff } from '../time/backoff.js'
 import type { BrokerVersions } from './connection/broker-versions.js'
 import type { Clock } from '../time/clock.js'
@@ -52,6 +53,7 @@ export interface ConnectionEvent {
 export interface ClusterOptions {
   readonly config: NetworkConfig
   readonly clock: Clock
+  readonly barrier: FaultBarrier
   readonly connect: Connect
   readonly lookup: Lookup
   /** Logs in on a new connection; see ConnectionOptions. */
@@ -98,13 +100,13 @@ export class Cluster {
   #isClosed = false
 
   constructor(options: ClusterOptions) {
-    const { authenticate, clock, config, connect, lookup, random = Math.random } = options
+    const { authenticate, barrier, clock, config, connect, lookup, random = Math.random } = options
     this.#options = options
     this.#config = config
     this.#clock = clock
     this.#random = random
     this.#outages = new Outages({ logger: config.logger, clock })
-    this.#connections = new Connections({ config, clock, connect })
+    this.#connections = new Connections({ barrier, config, clock, connect })
     this.#bootstrap = new BootstrapServers(config, lookup, (server, message) => {
       this.#outages.note(server, message)
     })
@@ -128,6 +130,7 @@ export class Cluster {
     this.#refresh = new MetadataRefresh({
       metadata: this.metadata,
       config,
+      barrier,
       clock,
       random,
       outages: this.#outages,

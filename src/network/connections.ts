@@ -1,5 +1,6 @@
 /** Makes the connections of one producer, and knows which of their sockets are not gone yet. */
 import type { KafkaError } from '../errors.js'
+import type { FaultBarrier } from '../fault-barrier.js'
 import type { Clock } from '../time/clock.js'
 import type { NetworkConfig } from './cluster.js'
 import { Connection, type ConnectionOptions } from './connection/connection.js'
@@ -8,6 +9,7 @@ import type { Address, Connect } from './connection/transport.js'
 export interface ConnectionsParts {
   readonly config: NetworkConfig
   readonly clock: Clock
+  readonly barrier: FaultBarrier
   readonly connect: Connect
 }
 
@@ -21,13 +23,14 @@ export class Connections {
 
   /** A connection that is not open yet; `more` is what differs from the others. */
   create(nodeId: number, address: Address, more: Partial<ConnectionOptions>): Connection {
-    const { clock, config, connect } = this.#parts
+    const { barrier, clock, config, connect } = this.#parts
     const { clientId, requestTimeoutMs, connectionsMaxIdleMs, socketMaxResponseBytes } = config
     const connection = new Connection({
       nodeId,
       address,
       connect,
       clock,
+      barrier,
       setupTimeoutMs: config.socketConnectionSetupTimeoutMs,
       clientId,
       requestTimeoutMs,

@@ -3,7 +3,8 @@
  * after errors, with back-off. At most one request is under way; whatever is wanted meanwhile goes into the next.
  */
 import type { ResolvedConfig } from '../config/config.js'
-import { ConnectionError, KafkaError } from '../errors.js'
+import { ConnectionError, type KafkaError } from '../errors.js'
+import type { FaultBarrier } from '../fault-barrier.js'
 import { Metadata as MetadataApi, ZERO_UUID } from '../protocol/apis.js'
 import { brokerError } from '../protocol/error-codes.js'
 import { metadataReaction } from '../protocol/reactions.js'
@@ -29,6 +30,7 @@ export interface MetadataRefreshParts {
     | 'retryBackoffMaxMs'
   >
   readonly clock: Clock
+  readonly barrier: FaultBarrier
   readonly random: () => number
   /** Where to ask. */
   readonly outages: Outages
@@ -94,11 +96,12 @@ export class MetadataRefresh {
   #schedule(): void {
     if (this.#isAsking || this.#isClosed) return
     if (!this.#needsAll && this.#needed.size === 0) return
-    const { clock } = this.#parts
+    const { barrier, clock } = this.#parts
+    const run = (): void => barrier.watch(this.#run())
     const wait = this.#needed.size > 0 ? 0 : this.#notBefore - clock.now()
     this.#timer?.cancel()
-    if (wait > 0) this.#timer = clock.setTimer(wait, () => void this.#run())
-    else void this.#run()
+    if (wait > 0) this.#timer = clock.setTimer(wait, run)
+    else run()
   }
 
   async #run(): Promise<void> {
@@ -173,10 +176,10 @@ export class MetadataRefresh {
     return count
   }
 
-  #onFailure(error: unknown): void {
+  #onFailure(thrown: unknown): void {
     if (this.#isClosed) return
-    if (!(error instanceof KafkaError)) throw error
-    const { config, onError, outages } = this.#parts
+    const { barrier, config, onError, outages } = this.#parts
+    const error = barrier.errorOf(thrown)
     outages.metadataFailed(error, this.#rounds)
     // What was asked for is still wanted, but with back-off: a topic is new only once.
     this.#needed.clear()

@@ -2,7 +2,9 @@
  * The places where a producer touches the world, time and sockets, and a view of where its partitions wait. Tests put
  * their own in, under a symbol that is no option and is not exported from the package.
  */
+import type { FaultBarrier } from '../fault-barrier.js'
 import { systemClock, type Clock } from '../time/clock.js'
+import { GuardedClock } from '../time/guarded-clock.js'
 import type { DrainGate } from './sending/drain-gate.js'
 import type { DrainSchedule } from './batching/drain-schedule.js'
 import type { RecordAccumulator } from './batching/record-accumulator.js'
@@ -34,6 +36,8 @@ const systemSeams: Seams = {
   inspect: () => {},
 }
 
-export function seamsOf(config: object): Seams {
-  return { ...systemSeams, ...(config as { readonly [seamsKey]?: Partial<Seams> })[seamsKey] }
+/** Timers go through the fault barrier of the producer. */
+export function seamsOf(config: object, barrier: FaultBarrier): Seams {
+  const seams = { ...systemSeams, ...(config as { readonly [seamsKey]?: Partial<Seams> })[seamsKey] }
+  return { ...seams, clock: new GuardedClock(seams.clock, barrier) }
 }

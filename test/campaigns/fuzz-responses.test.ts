@@ -11,6 +11,7 @@ import { MemoryNetwork } from '../network/memory-transport.js'
 import { ScriptedBroker } from '../network/scripted-broker.js'
 import { asked, report } from './campaign.js'
 import { FrameDice, fuzzDecoders, fuzzFrames, type FuzzResult } from './fuzz-responses.js'
+import { barrier } from '../fault-barrier.js'
 
 const seed = asked('SEED', 1)
 const runs = asked('RUNS', 20_000)
@@ -55,6 +56,7 @@ describe('hostile answers on the test cluster', () => {
       })
       network.listen('127.0.0.1', 9092, (socket) => broker.serve(socket))
       const one = new Connection({
+        barrier,
         nodeId: 1,
         address: { host: 'h', port: 9092, ip: '127.0.0.1' },
         connect: network.connect,

@@ -112,7 +112,10 @@ async function run(schedule: Schedule, time: VirtualTime): Promise<Run> {
   let deliveryErrors = 0
   producer.on('deliveryError', () => deliveryErrors++)
   const fatal: KafkaError[] = []
-  producer.on('fatal', (error) => fatal.push(error))
+  producer.on('fatal', (error) => {
+    fatal.push(error)
+    if (error.code === 'INTERNAL_ERROR') problems.push(error.message)
+  })
   /** What follows from the outcome of a record that proves something. */
   const probes = new Map<number, (error: KafkaError | null) => void>()
 

@@ -291,7 +291,7 @@ function* fatality(run: TransactionRun): Generator<string> {
       ...calls.map(({ error }) => error),
       ...transactions.flatMap(({ sends, offsets }) => [...sends, ...offsets].map(({ error }) => error)),
     ].find((error): error is KafkaError => error instanceof KafkaError && error.fatal)
-    if (told !== undefined && !mayBeFatal(run, application, told))
+    if (told !== undefined && (told.code === 'INTERNAL_ERROR' || !mayBeFatal(run, application, told)))
       yield `${name} is unusable for no good reason: ${told.name}: ${told.message}`
     if (fatal.length > 1) yield `${name}: 'fatal' was emitted ${fatal.length} times`
   }

@@ -12,6 +12,7 @@ import type { RequestOf } from '../../src/protocol/schema.js'
 import { ManualClock } from './manual-clock.js'
 import { MemoryNetwork } from './memory-transport.js'
 import { ScriptedBroker } from './scripted-broker.js'
+import { barrier } from '../fault-barrier.js'
 
 const KEY_ID = 'AKIDEXAMPLE'
 const SECRET = 'wJalrXUtnFEMI-EXAMPLEKEY'
@@ -31,6 +32,7 @@ beforeEach(() => {
   broker = new ScriptedBroker()
   network.listen('127.0.0.1', 9098, (socket) => broker.serve(socket))
   one = new Connection({
+    barrier,
     nodeId: 1,
     address: { host: 'b-1.example.kafka.eu-central-1.amazonaws.com', port: 9098, ip: '127.0.0.1' },
     connect: network.connect,

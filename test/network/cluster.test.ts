@@ -31,6 +31,7 @@ import {
   type MetadataResponse,
   type TopicSketch,
 } from './scripted-broker.js'
+import { barrier } from '../fault-barrier.js'
 
 const ID = '00000000-0000-0000-0000-0000000000a1'
 
@@ -71,6 +72,7 @@ afterEach(async () => {
 
 function start(changed: Partial<NetworkConfig> = {}, options: Partial<ClusterOptions> = {}): Cluster {
   cluster = new Cluster({
+    barrier,
     config: { ...config, ...changed },
     clock,
     connect: network.connect,

@@ -13,6 +13,7 @@ import type { SaslOptions, SaslStep } from '../../src/config/sasl-option.js'
 import { ManualClock, settled } from './manual-clock.js'
 import { MemoryNetwork } from './memory-transport.js'
 import { allRanges, ScriptedBroker, type Asked } from './scripted-broker.js'
+import { barrier } from '../fault-barrier.js'
 
 const SECRET = 'a-pencil-nobody-knows'
 
@@ -37,6 +38,7 @@ afterEach(async () => {
 
 function connect(sasl: SaslOptions): Connection {
   one = new Connection({
+    barrier,
     nodeId: 3,
     address: { host: 'broker-3', port: 9092, ip: '127.0.0.1' },
     connect: network.connect,

@@ -163,7 +163,8 @@ Only options and faults of \`TestCluster\` that are out of bounds are a plain \`
 
 The code is the one that an error of the class has unless a broker's answer gave it another.
 
-A plain \`KafkaError\` has the code \`PARTITIONER_FAILED\` when a partitioner threw, and \`INVALID_ARGUMENT\` when a
+A plain \`KafkaError\` has the code \`INTERNAL_ERROR\` after a fault of this package itself: it is fatal, its \`cause\` is the
+fault, and it is worth a report. It has the code \`PARTITIONER_FAILED\` when a partitioner threw, and \`INVALID_ARGUMENT\` when a
 method was called with something that it cannot use: the message names the argument, and says what would be valid.
 
 ${row(['class', 'extends', 'code', 'is', 'meaning'])}

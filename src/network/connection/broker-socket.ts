@@ -1,9 +1,10 @@
 /**
  * The socket of a connection: it is connected in time or not at all, takes bytes, and is gone in the end. Once ended it
- * stays so: a socket that comes later is destroyed.
+ * stays so: a socket that comes later is destroyed. Whatever the socket calls goes through the fault barrier.
  */
 import type { Duplex } from 'node:stream'
 import { ConnectionError, type KafkaError } from '../../errors.js'
+import type { FaultBarrier } from '../../fault-barrier.js'
 import { nextTick } from '../../time/event-loop.js'
 import type { Clock, Timer } from '../../time/clock.js'
 import type { Address, Connect } from './transport.js'
@@ -12,6 +13,7 @@ export interface BrokerSocketParts {
   readonly address: Address
   readonly connect: Connect
   readonly clock: Clock
+  readonly barrier: FaultBarrier
   /** How long it may take to connect, from the moment that there is a socket. */
   readonly setupTimeoutMs: number
   /** The broker in words. */
@@ -52,7 +54,7 @@ export class BrokerSocket {
 
   /** Fulfilled when it is connected; rejects with what `end` was told, or what `connect` threw. */
   async open(): Promise<void> {
-    const { address, connect, clock, setupTimeoutMs, peer, onFailed } = this.#parts
+    const { address, barrier, connect, clock, setupTimeoutMs, peer, onFailed } = this.#parts
     let timer: Timer | undefined
     try {
       await new Promise<void>((resolve, reject) => {
@@ -66,7 +68,7 @@ export class BrokerSocket {
           })
         }
         const socket = connect(address)
-        if (socket instanceof Promise) socket.then(attach, onFailed)
+        if (socket instanceof Promise) barrier.watch(socket.then(attach, onFailed))
         else attach(socket)
       })
     } finally {
@@ -76,18 +78,20 @@ export class BrokerSocket {
 
   /** All that is written in one tick leaves as one writev. `onTaken` is called with an error, or when it has left. */
   write(chunks: readonly Uint8Array[], onTaken: (error?: Error | null) => void): void {
+    const { barrier } = this.#parts
     const socket = this.#socket!
     if (!this.#isCorked) {
       this.#isCorked = true
       socket.cork()
-      nextTick(() => {
+      const uncork = (): void => {
         this.#isCorked = false
         socket.uncork()
-      })
+      }
+      nextTick(barrier.guard(uncork))
     }
     const last = chunks.length - 1
     for (let i = 0; i < last; i++) socket.write(chunks[i])
-    socket.write(chunks[last], onTaken)
+    socket.write(chunks[last], barrier.guard(onTaken))
   }
 
   end(reason: KafkaError): void {
@@ -103,19 +107,20 @@ export class BrokerSocket {
       socket.destroy()
       return
     }
-    const { onConnect, onData, onError, onEnd, onClose } = this.#parts
+    const { barrier, onConnect, onData, onError, onEnd, onClose } = this.#parts
     this.#socket = socket
     this.#isTls = 'encrypted' in socket
-    socket.on('data', onData)
-    socket.on('error', onError)
-    socket.on('end', onEnd)
-    socket.on('close', () => {
-      onClose()
-      this.#onGone()
-    })
-    socket.once(this.#isTls ? 'secureConnect' : 'connect', () => {
+    const onceConnected = (): void => {
       onConnect()
       onReady()
+    }
+    socket.on('data', barrier.guard(onData))
+    socket.on('error', barrier.guard(onError))
+    socket.on('end', barrier.guard(onEnd))
+    socket.on('close', () => {
+      barrier.run(onClose)
+      this.#onGone()
     })
+    socket.once(this.#isTls ? 'secureConnect' : 'connect', barrier.guard(onceConnected))
   }
 }

@@ -4,6 +4,7 @@
  * that is in flight on it.
  */
 import { ConnectionError, KafkaError } from '../../errors.js'
+import type { FaultBarrier } from '../../fault-barrier.js'
 import { queueMicrotask } from '../../time/event-loop.js'
 import type { Api } from '../../protocol/schema.js'
 import { BrokerSocket } from './broker-socket.js'
@@ -26,6 +27,7 @@ export interface ConnectionOptions {
   readonly address: Address
   readonly connect: Connect
   readonly clock: Clock
+  readonly barrier: FaultBarrier
   /** How long the socket may take to connect (KIP-601). */
   readonly setupTimeoutMs: number
   readonly clientId: string | null
@@ -63,11 +65,12 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#nodeId = options.nodeId
-    const { authenticate, clock, socketMaxResponseBytes: maxBytes } = options
+    const { authenticate, barrier, clock, socketMaxResponseBytes: maxBytes } = options
     this.#socket = new BrokerSocket({
       address: options.address,
       connect: options.connect,
       clock,
+      barrier,
       setupTimeoutMs: options.setupTimeoutMs,
       peer: () => this.peer,
       onFailed: (error) => this.close(this.#asKafkaError(error)),
@@ -97,6 +100,7 @@ export class Connection {
     if (authenticate !== undefined) {
       this.#session = new Session({
         clock,
+        barrier,
         requests: this.#requests,
         authenticate: () => authenticate(this),
         onFailed: (error) => this.close(this.#asKafkaError(error)),
@@ -283,9 +287,9 @@ export class Connection {
     try {
       this.#frames.push(chunk)
     } catch (error) {
-      if (!(error instanceof KafkaError)) throw error
       const foreign = this.#phase === 'negotiating' ? this.#frames.foreign : undefined
-      this.close(unreadable(error, this.peer, foreign))
+      if (error instanceof KafkaError) this.close(unreadable(error, this.peer, foreign))
+      else this.close(this.#options.barrier.errorOf(error))
     }
   }
 

@@ -3,6 +3,7 @@
  * waiting a moment. By the wall clock, as the broker's; a connection that nobody uses needs no session, so it is looked
  * at when a request is made, and no timer runs.
  */
+import type { FaultBarrier } from '../../fault-barrier.js'
 import type { Clock } from '../../time/clock.js'
 import type { RequestPipeline } from './request-pipeline.js'
 
@@ -12,6 +13,7 @@ const RENEW_SPREAD = 0.1
 
 export interface SessionParts {
   readonly clock: Clock
+  readonly barrier: FaultBarrier
   /** Held while a renewal is at work. */
   readonly requests: Pick<RequestPipeline, 'hold' | 'resume'>
   /** Logs in; fulfilled with the session's milliseconds, 0 for one without an end. */
@@ -45,9 +47,9 @@ export class Session {
   /** Somebody is about to make a request. */
   refresh(): void {
     if (this.#renewAt === Infinity) return
-    const { clock, requests } = this.#parts
+    const { barrier, clock, requests } = this.#parts
     const now = clock.wallNow()
-    if (now >= this.#renewAt && !this.#isRenewing) void this.#renew()
+    if (now >= this.#renewAt && !this.#isRenewing) barrier.watch(this.#renew())
     // Until then nobody has to wait for whoever keeps the credentials.
     if (now >= this.#endsAt) requests.hold()
   }

@@ -2,6 +2,7 @@
  * Compresses batches when they close, and learns how well the records of each topic compress, so that batches fill to
  * `batchSize` as they are on the wire.
  */
+import type { FaultBarrier } from '../../fault-barrier.js'
 import type { Logger } from '../../logger.js'
 import type { Compressor } from '../../records/compression.js'
 import type { CompressedRecords } from '../../records/record-batch.js'
@@ -20,12 +21,14 @@ const MAX_GROWTH = 16
 export class BatchCompression {
   readonly #compressor: Compressor
   readonly #logger: Logger
+  readonly #barrier: FaultBarrier
   /** Compressed size by size, of the topics' recent batches. */
   readonly #ratios = new Map<string, number>()
 
-  constructor(compressor: Compressor, logger: Logger) {
+  constructor(compressor: Compressor, logger: Logger, barrier: FaultBarrier) {
     this.#compressor = compressor
     this.#logger = logger
+    this.#barrier = barrier
   }
 
   /** How many bytes of records, header included, are expected to make a batch of `batchSize` bytes. */
@@ -54,7 +57,7 @@ export class BatchCompression {
       return
     }
     if (result instanceof Uint8Array) done(this.#learn(batch, result))
-    else result.then((bytes) => done(this.#learn(batch, bytes)), giveUp)
+    else this.#barrier.watch(result.then((bytes) => done(this.#learn(batch, bytes)), giveUp))
   }
 
   #tell(batch: ProducerBatch, error: unknown): void {

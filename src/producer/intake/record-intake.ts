@@ -6,6 +6,7 @@
  */
 import type { ResolvedConfig } from '../../config/config.js'
 import type { KafkaError } from '../../errors.js'
+import type { FaultBarrier } from '../../fault-barrier.js'
 import { queueMicrotask } from '../../time/event-loop.js'
 import type { Clock } from '../../time/clock.js'
 import type { Cluster } from '../../network/cluster.js'
@@ -45,6 +46,7 @@ export interface RecordIntakeParts {
   readonly accumulator: RecordAccumulator
   readonly cluster: Cluster
   readonly clock: Clock
+  readonly barrier: FaultBarrier
   readonly observer: CompletionObserver
   /** Why nothing can be sent any more, or null. */
   readonly refusal: () => KafkaError | null
@@ -312,12 +314,13 @@ export class RecordIntake {
       headers: undefined,
       waitsFor: 'serializer',
     })
-    settled.then(
+    const linedUp = settled.then(
       (serialized) => {
         if (!waiting.isGone) this.#serialized(waiting, serialized)
       },
       (error: unknown) => this.#drop(waiting, asKafkaError(error)),
     )
+    this.#parts.barrier.watch(linedUp)
   }
 
   #serialized(waiting: WaitingRecord, { headers, key, value }: SerializedRecord): void {
@@ -363,7 +366,7 @@ export class RecordIntake {
 
   /** A record that failed inside `send`: its callback must not run before `send` has returned. */
   #refuse(topic: string, record: TopicRecord, error: unknown, callback: DeliveryCallback): void {
-    const { clock, observer } = this.#parts
+    const { barrier, clock, observer } = this.#parts
     const failure = asKafkaError(error)
     const { partition, timestamp } = placeOf(record)
     const metadata = failedMetadata(topic, partition ?? -1, {
@@ -371,10 +374,11 @@ export class RecordIntake {
       keySize: -1,
       valueSize: -1,
     })
-    queueMicrotask(() => {
+    const settle = (): void => {
       this.#refused++
       settleFailure(callback, failure, metadata, observer)
-    })
+    }
+    queueMicrotask(barrier.guard(settle))
   }
 }
 

@@ -2,7 +2,8 @@
  * Idempotence without transactions: any broker gives the producer id, and a gap in a partition is left behind by raising
  * the epoch for that partition (KIP-360).
  */
-import { KafkaError, UnsupportedVersionError } from '../../errors.js'
+import { type KafkaError, UnsupportedVersionError } from '../../errors.js'
+import type { FaultBarrier } from '../../fault-barrier.js'
 import type { Backoff } from '../../time/backoff.js'
 import { BrokerTurns } from '../../network/broker-turns.js'
 import type { Clock, Timer } from '../../time/clock.js'
@@ -20,6 +21,7 @@ const NO_TRANSACTION = { transactionalId: null, transactionTimeoutMs: 0x7fffffff
 
 export interface IdempotenceParts {
   readonly cluster: Pick<Cluster, 'anyConnection'>
+  readonly barrier: FaultBarrier
   readonly clock: Clock
   readonly backoff: Backoff
   /** Somebody still waits for a producer id. */
@@ -52,7 +54,7 @@ export class Idempotence extends SequenceGate {
   override ensureProducerId(isAwaited: boolean): void {
     if ((this.identity !== null && !isAwaited) || this.#isInitializing || this.#isClosed) return
     this.#isInitializing = true
-    void this.#initialize(0)
+    this.#parts.barrier.watch(this.#initialize(0))
   }
 
   /** Ends the search for a producer id. */
@@ -88,7 +90,7 @@ export class Idempotence extends SequenceGate {
   }
 
   async #initialize(attempts: number): Promise<void> {
-    const { cluster } = this.#parts
+    const { barrier, cluster } = this.#parts
     try {
       const connection = await cluster.anyConnection(this.#turns)
       const response = await connection.request(InitProducerId, {
@@ -108,8 +110,8 @@ export class Idempotence extends SequenceGate {
         return
       }
       this.#failed(brokerError(response.errorCode, where, { fatal: reaction === 'fatal' }), attempts)
-    } catch (error) {
-      if (!(error instanceof KafkaError)) throw error
+    } catch (thrown) {
+      const error = barrier.errorOf(thrown)
       const isFatal = error instanceof UnsupportedVersionError
       this.#failed(
         isFatal
@@ -124,7 +126,7 @@ export class Idempotence extends SequenceGate {
   }
 
   #failed(error: KafkaError, attempts: number): void {
-    const { backoff, clock, isWanted, onFatal } = this.#parts
+    const { backoff, barrier, clock, isWanted, onFatal } = this.#parts
     this.lastError = error
     if (error.fatal) {
       this.#isInitializing = false
@@ -132,7 +134,9 @@ export class Idempotence extends SequenceGate {
     } else if (this.#isClosed || !isWanted()) {
       this.#isInitializing = false
     } else {
-      this.#retry = clock.setTimer(backoff.delay(attempts), () => void this.#initialize(attempts + 1))
+      this.#retry = clock.setTimer(backoff.delay(attempts), () =>
+        barrier.watch(this.#initialize(attempts + 1)),
+      )
     }
   }
 }

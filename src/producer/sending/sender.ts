@@ -5,6 +5,7 @@
  */
 import type { ResolvedConfig } from '../../config/config.js'
 import { AuthenticationError, type KafkaError, withOutcome } from '../../errors.js'
+import type { FaultBarrier } from '../../fault-barrier.js'
 import type { Timer } from '../../time/clock.js'
 import type { Connection } from '../../network/connection/connection.js'
 import { Produce } from '../../protocol/apis.js'
@@ -18,6 +19,7 @@ export interface SenderParts extends BatchOutcomesParts {
   readonly config: BatchOutcomesParts['config'] &
     Pick<ResolvedConfig, 'maxInFlightRequestsPerConnection' | 'maxRequestSize' | 'requestTimeoutMs'>
   readonly schedule: DrainSchedule
+  readonly barrier: FaultBarrier
   readonly turn: NextTurn
 }
 
@@ -50,7 +52,8 @@ export class Sender {
 
   /** Fails every batch that is not settled with the error that it is given. */
   failAll(errorOf: (batch: QueuedBatch) => KafkaError): void {
-    for (const batch of this.#parts.accumulator.incomplete) this.#outcomes.fail(batch, errorOf(batch))
+    const { accumulator, barrier } = this.#parts
+    for (const batch of accumulator.incomplete) barrier.run(() => this.#outcomes.fail(batch, errorOf(batch)))
   }
 
   /** Fails the batches of a topic that cannot be used, except those that are in flight. */
@@ -126,21 +129,22 @@ export class Sender {
   #connect(nodeId: number): void {
     if (this.#connecting.has(nodeId)) return
     this.#connecting.add(nodeId)
-    const { cluster, turn } = this.#parts
-    cluster.connect(nodeId).then(
+    const { barrier, cluster, turn } = this.#parts
+    const connected = cluster.connect(nodeId).then(
       () => {
         this.#connecting.delete(nodeId)
         turn.request()
       },
-      (error: KafkaError) => {
+      (thrown: unknown) => {
         this.#connecting.delete(nodeId)
-        this.#unreachable(nodeId, error)
+        this.#unreachable(nodeId, barrier.errorOf(thrown))
         // Perhaps another broker leads its partitions by now. One that is not even in the metadata any more is not
         // asked for again before the next response.
         cluster.requestMetadataUpdate()
         if (cluster.metadata.brokers.has(nodeId)) turn.request()
       },
     )
+    barrier.watch(connected)
   }
 
   #unreachable(nodeId: number, error: KafkaError): void {
@@ -158,7 +162,7 @@ export class Sender {
   }
 
   #produce(connection: Connection, nodeId: number, batches: readonly QueuedBatch[]): void {
-    const { accumulator, cluster, config, counters, sequences, turn } = this.#parts
+    const { accumulator, barrier, cluster, config, counters, sequences, turn } = this.#parts
     const call = new ProduceCall(batches, cluster.metadata, {
       acks: config.acks,
       requestTimeoutMs: config.requestTimeoutMs,
@@ -179,16 +183,16 @@ export class Sender {
       for (const batch of batches) accumulator.release(batch)
       turn.request()
     }
-    connection
+    const settled = connection
       .request(Produce, call.request, {
         maxVersion: call.maxVersion,
         expectsResponse: config.acks !== 0,
-        onWritten: () => {
+        onWritten: barrier.guard(() => {
           for (const batch of batches) {
             batch.letGo()
             accumulator.release(batch)
           }
-        },
+        }),
       })
       .then(
         (response) => {
@@ -201,11 +205,13 @@ export class Sender {
               (batch) => this.#outcomes.omitted(batch, nodeId),
             )
         },
-        (error: KafkaError) => {
+        (thrown: unknown) => {
           ended()
+          const error = barrier.errorOf(thrown)
           for (const batch of batches) this.#outcomes.disconnected(batch, error)
         },
       )
       .finally(released)
+    barrier.watch(settled)
   }
 }

@@ -23,6 +23,7 @@ import {
   TransactionAbortedError,
   withOutcome,
 } from '../../errors.js'
+import type { FaultBarrier } from '../../fault-barrier.js'
 import type { Clock } from '../../time/clock.js'
 import type { Cluster } from '../../network/cluster.js'
 import { within } from '../../time/within.js'
@@ -41,6 +42,7 @@ export interface TransactionManagerParts extends CoordinatorParts {
   readonly config: Pick<ResolvedConfig, 'maxBlockMs' | 'transactionTimeoutMs' | 'logger'>
   readonly cluster: Pick<Cluster, 'anyConnection' | 'connectAt' | 'finalizedFeature'>
   readonly clock: Clock
+  readonly barrier: FaultBarrier
   /** Fulfilled when every record that was sent has ended, well or badly. */
   readonly flush: () => Promise<void>
   /** Fails every record that is not in a request on its way. */
@@ -208,7 +210,8 @@ export class TransactionManager extends SequenceGate {
 
   override batchBegun(queue: PartitionQueue): void {
     if (!this.#transaction.add(queue) || this.#isV2) return
-    if (this.#transaction.registerLater(queue)) void this.#inTurn(() => this.#addPartitions())
+    if (this.#transaction.registerLater(queue))
+      this.#parts.barrier.watch(this.#inTurn(() => this.#addPartitions()))
   }
 
   override hold(queue: PartitionQueue, batch: QueuedBatch): GateHold | null {
@@ -256,12 +259,10 @@ export class TransactionManager extends SequenceGate {
   }
 
   /** Nothing can be done any more, neither in this transaction nor in another. */
-  fatal(error: unknown): KafkaError {
+  fatal(error: KafkaError): KafkaError {
     const { state, failure } = this.#calls
     if (state === 'FATAL_ERROR' && failure !== null) return failure
-    const fatal = asFatal(
-      error instanceof KafkaError ? error : new KafkaError(String(error), { cause: error }),
-    )
+    const fatal = asFatal(error)
     this.#calls.moveTo('FATAL_ERROR', fatal)
     return fatal
   }
@@ -275,7 +276,7 @@ export class TransactionManager extends SequenceGate {
         : new TransactionAbortedError(why, { cause: error })
     this.#calls.moveTo('ABORTABLE_ERROR', failure)
     if (code === 'UNKNOWN_PRODUCER_ID') this.#transaction.needsNewEpoch = true
-    void this.#dropUnsent()
+    this.#parts.barrier.watch(this.#dropUnsent())
   }
 
   /** The one abort of the transaction, whoever wants it. */
@@ -373,7 +374,7 @@ export class TransactionManager extends SequenceGate {
   }
 
   #endWith(error: unknown): KafkaError {
-    const fatal = this.fatal(error)
+    const fatal = this.fatal(this.#parts.barrier.errorOf(error))
     this.#parts.onFatal(fatal)
     return fatal
   }

@@ -15,6 +15,7 @@ import { ApiVersions, InitProducerId, Metadata, Produce } from '../../../src/pro
 import { ManualClock, settled } from '../manual-clock.js'
 import { MemoryNetwork, type MemorySocket } from '../memory-transport.js'
 import { allRanges, metadata, ScriptedBroker, versions, type Asked } from '../scripted-broker.js'
+import { barrier } from '../../fault-barrier.js'
 
 const address = { host: '127.0.0.1', port: 9092, ip: '127.0.0.1' }
 const noTopics = {
@@ -59,6 +60,7 @@ afterEach(async () => {
 
 function connection(options: Partial<ConnectionOptions> = {}): Connection {
   return new Connection({
+    barrier,
     nodeId: 1,
     address,
     connect: network.connect,

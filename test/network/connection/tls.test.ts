@@ -22,6 +22,7 @@ import { Metadata } from '../../../src/protocol/apis.js'
 import type { SslFunction } from '../../../src/config/ssl-option.js'
 import { ManualClock, settled } from '../manual-clock.js'
 import { metadata, ScriptedBroker } from '../scripted-broker.js'
+import { barrier } from '../../fault-barrier.js'
 
 const pem = (name: string): Buffer => readFileSync(join(__dirname, '../../fixtures/tls', `${name}.pem`))
 const ca = pem('ca')
@@ -90,6 +91,7 @@ function connection(
   clock: Clock = new SystemClock(),
 ): Connection {
   const one = new Connection({
+    barrier,
     nodeId: 1,
     address: { host, port, ip: '127.0.0.1' },
     connect,

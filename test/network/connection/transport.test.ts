@@ -6,6 +6,7 @@ import { Connection } from '../../../src/network/connection/connection.js'
 import { systemLookup, tcpConnect } from '../../../src/network/connection/transport.js'
 import { Metadata } from '../../../src/protocol/apis.js'
 import { metadata, ScriptedBroker } from '../scripted-broker.js'
+import { barrier } from '../../fault-barrier.js'
 
 describe('the lookup', () => {
   test.each([
@@ -46,6 +47,7 @@ test('a connection over TCP carries requests and answers, and leaves no socket',
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const connection = new Connection({
+    barrier,
     nodeId: -1,
     address: { host: 'localhost', port, ip: '127.0.0.1' },
     connect: tcpConnect,
@@ -89,6 +91,7 @@ test('bytes that the kernel has not taken are let go when the socket is gone, no
   const { port } = server.address() as AddressInfo
   const order: string[] = []
   const connection = new Connection({
+    barrier,
     nodeId: -1,
     address: { host: '127.0.0.1', port, ip: '127.0.0.1' },
     connect: (address) => tcpConnect(address).prependListener('close', () => order.push('socket gone')),

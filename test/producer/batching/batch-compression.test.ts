@@ -1,3 +1,4 @@
+import { barrier } from '../../fault-barrier.js'
 import { expect, test } from 'vitest'
 import { BatchCompression } from '../../../src/producer/batching/batch-compression.js'
 import type { Compressor } from '../../../src/records/compression.js'
@@ -24,7 +25,7 @@ function compression(
     error: (message: string) => logged.push({ message }),
   }
   return {
-    compression: new BatchCompression({ type: 'lz4', id: 3, engine: 'test', compress }, logger),
+    compression: new BatchCompression({ type: 'lz4', id: 3, engine: 'test', compress }, logger, barrier),
     logged,
   }
 }

@@ -1,4 +1,5 @@
 /** The accumulator by what it hands out and when, on a clock that moves only when a test says so. */
+import { barrier } from '../../fault-barrier.js'
 import { describe, expect, test } from 'vitest'
 import { RecordTooLargeError } from '../../../src/errors.js'
 import { DrainSchedule } from '../../../src/producer/batching/drain-schedule.js'
@@ -25,7 +26,7 @@ const defaults: AccumulatorConfig = {
 }
 
 /** Runs nothing: the test is the loop. */
-const turn = new NextTurn()
+const turn = new NextTurn(barrier)
 
 class Bench {
   now = 0

@@ -7,6 +7,7 @@ import type { QueuedBatch } from '../../../src/producer/batching/partition-queue
 import { Idempotence } from '../../../src/producer/sending/idempotence.js'
 import { ManualClock, settled } from '../../network/manual-clock.js'
 import { madeBatch, madeQueue } from '../made-batch.js'
+import { barrier } from '../../fault-barrier.js'
 
 interface Answer {
   readonly errorCode?: number
@@ -22,6 +23,7 @@ class Bench {
   readonly answers: (Answer | Error)[] = []
   readonly queue = madeQueue()
   readonly manager = new Idempotence({
+    barrier,
     cluster: { anyConnection: () => Promise.resolve(this.#connection()) },
     clock: this.clock,
     backoff: new Backoff(100, 1000, () => 0.5),

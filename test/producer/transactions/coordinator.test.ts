@@ -9,6 +9,7 @@ import { ManualClock, settled } from '../../network/manual-clock.js'
 import { MemoryNetwork } from '../../network/memory-transport.js'
 import { networkConfig } from '../../network/network-config.js'
 import { metadata, ScriptedBroker } from '../../network/scripted-broker.js'
+import { barrier } from '../../fault-barrier.js'
 
 const OLD = '10.0.0.2'
 const NEW = '10.0.0.22'
@@ -52,7 +53,13 @@ beforeEach(async () => {
   )
   network.listen('10.0.0.1', 9092, first.serve)
   network.listen(NEW, 9092, second.serve)
-  cluster = new Cluster({ config: networkConfig, clock, connect: network.connect, lookup: network.lookup })
+  cluster = new Cluster({
+    barrier,
+    config: networkConfig,
+    clock,
+    connect: network.connect,
+    lookup: network.lookup,
+  })
   cluster.requestMetadataUpdate()
   await settled()
 })
