@@ -52,6 +52,7 @@ function codecOf(plan: CompressionPlan, time: VirtualTime, onHook: OnHook): Code
       calls++
       onHook('codec')
       if (plan === 'at-once') return compressed
+      if (plan === 'stuck' && calls % 5 === 3) return new Promise(() => {})
       if (plan === 'failing') {
         if (calls % 5 === 1) throw new Error('the codec of the test throws')
         if (calls % 5 === 2) return later(new Error('the codec of the test rejects'))

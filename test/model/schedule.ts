@@ -20,8 +20,11 @@ export interface TopicPlan {
  */
 export type Protocol = 'newest' | 'by-name' | 'no-ids' | 'no-epochs'
 
-/** 'late': by a promise that takes its time. 'failing': now and then it throws, rejects, or gives what is no result. */
-export type CompressionPlan = 'none' | 'at-once' | 'late' | 'failing'
+/**
+ * 'late': by a promise that takes its time. 'failing': now and then it throws, rejects, or gives what is no result. 'stuck':
+ * now and then its promise is never settled.
+ */
+export type CompressionPlan = 'none' | 'at-once' | 'late' | 'failing' | 'stuck'
 
 export interface ProducerPlan {
   readonly mode: 'idempotent' | 'acks=all' | 'acks=1' | 'acks=0'
@@ -158,6 +161,7 @@ export const compression = fc.constantFrom<CompressionPlan[]>(
   'at-once',
   'late',
   'failing',
+  'stuck',
 )
 
 export const protocol = fc.constantFrom<Protocol[]>(
