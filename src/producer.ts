@@ -549,6 +549,8 @@ export class Producer<K = Payload, V = Payload> {
       if (metadata.topic(name) === undefined) this.#takeMetadata(name)
     for (const { name, oldPartitionCount, newPartitionCount } of changes) {
       this.#takeMetadata(name)
+      // First of all, so that what a logger sends does not overtake what waited.
+      this.#intake.onMetadata(name)
       if (oldPartitionCount > 0 && newPartitionCount > oldPartitionCount) {
         this.#config.logger.warn('a topic has more partitions: from here on its keys map to other ones', {
           topic: name,
@@ -556,7 +558,6 @@ export class Producer<K = Payload, V = Payload> {
           to: newPartitionCount,
         })
       }
-      this.#intake.onMetadata(name)
     }
     this.#intake.keepWaitingTopics()
     for (const wake of this.#metadataWaiters) wake()

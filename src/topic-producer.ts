@@ -45,6 +45,6 @@ export class TopicProducer<K = Payload, V = Payload> {
     record: Omit<ProducerRecord<K, V>, 'topic'>,
     callback?: DeliveryCallback,
   ): Promise<RecordMetadata> | undefined {
-    return this.#intake.send(this.name, record, this.#types, callback, this.#refusal?.() ?? undefined)
+    return this.#intake.send(this.name, record, this.#types, callback, this.#refusal)
   }
 }

@@ -24,7 +24,7 @@ export class Transaction<K = Payload, V = Payload> {
   send(record: ProducerRecord<K, V>): Promise<RecordMetadata>
   send(record: ProducerRecord<K, V>, callback: DeliveryCallback): void
   send(record: ProducerRecord<K, V>, callback?: DeliveryCallback): Promise<RecordMetadata> | undefined {
-    return this.#intake.send(null, record, this.#types, callback, this.#refusal() ?? undefined)
+    return this.#intake.send(null, record, this.#types, callback, this.#refusal)
   }
 
   /** A handle on one topic that is as dead as the transaction once that is over; see the producer's `topic`. */

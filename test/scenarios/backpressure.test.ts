@@ -32,6 +32,21 @@ describe('when bufferMemory is spent', () => {
     expect(stored(cluster)).toEqual(values)
   })
 
+  test('no batch lingers while a record of another topic waits for its memory', async () => {
+    const topics = { orders: { partitions: 1 }, clicks: { partitions: 1 } }
+    const { clock, cluster, producer } = await frozenArena({ topics })
+    const orders = producer({ ...small, lingerMs: 100_000, maxBlockMs: 5_000 })
+    await orders.partitionsFor('orders')
+    // Four batches of 1000 bytes would fit; a record of a topic without metadata waits for that first, and then for room.
+    for (let i = 0; i < 4; i++) orders.send({ topic: 'orders', value: `${i}`.padEnd(700, '.') }, () => {})
+    orders.send({ topic: 'clicks', value: 'c'.repeat(700) }, () => {})
+    await clock.advance(4_000)
+    expect(stored(cluster)).toHaveLength(4)
+    expect(orders.metrics().waitingRecords).toBe(0)
+    await clock.advance(100_000)
+    expect(stored(cluster, 'clicks')).toHaveLength(1)
+  })
+
   test('a record waits for maxBlockMs at most', async () => {
     const { clock, cluster, producer } = await frozenArena()
     const orders = producer({ ...small, maxBlockMs: 3_000 })
@@ -94,7 +109,7 @@ describe('when bufferMemory is spent', () => {
 })
 
 describe('records that wait for metadata', () => {
-  test('keep their topic in use, however long it takes', async () => {
+  test('keep their topic in use, however long it takes', { timeout: 60_000 }, async () => {
     const { clock, cluster, producer } = await frozenArena({ autoCreateTopics: false, topics: {} })
     const orders = producer({ metadataMaxIdleMs: 5_000, metadataMaxAgeMs: 1_000 })
     let outcome = 'open'

@@ -163,12 +163,6 @@ describe('records that cannot be sent', () => {
     ['a broken timestamp', { topic: 'orders', value: 'v', timestamp: 1.5 }, 'SERIALIZATION_FAILED', '1.5'],
     ['a negative timestamp', { topic: 'orders', value: 'v', timestamp: -1 }, 'SERIALIZATION_FAILED', '-1'],
     [
-      'a partition that is not there',
-      { topic: 'orders', value: 'v', partition: 1 },
-      'UNKNOWN_TOPIC_OR_PARTITION',
-      '1 partition(s), 0 to 0',
-    ],
-    [
       'a partition that is no integer',
       { topic: 'orders', value: 'v', partition: 0.5 },
       'UNKNOWN_TOPIC_OR_PARTITION',

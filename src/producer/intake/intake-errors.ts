@@ -36,7 +36,8 @@ export class IntakeErrors {
 
   /** A record has waited for as long as it may. */
   expired(record: WaitingRecord): KafkaError {
-    return this.#once(`${record.waitsFor} ${record.topic.name}`, () => this.#timeout(record))
+    const which = record.waitsFor === 'partition' ? `partition ${record.partition}` : record.waitsFor
+    return this.#once(`${which} ${record.topic.name}`, () => this.#timeout(record))
   }
 
   /**
@@ -53,7 +54,7 @@ export class IntakeErrors {
     return error
   }
 
-  #timeout({ topic, waitsFor }: WaitingRecord): KafkaError {
+  #timeout({ partition, topic, waitsFor }: WaitingRecord): KafkaError {
     const { cluster, config, maxWaitMs } = this.#parts
     switch (waitsFor) {
       case 'serializer':
@@ -68,6 +69,11 @@ export class IntakeErrors {
           { cause },
         )
       }
+      case 'partition':
+        return new TimeoutError(
+          `topic ${topic.name} has ${topic.partitionCount} partition(s), and partition ${partition} did not appear within ` +
+            `${maxWaitMs} ms (maxBlockMs)`,
+        )
       case 'room':
         return new BufferExhaustedError(
           `no room for a record of topic ${topic.name} within ${maxWaitMs} ms (maxBlockMs): ` +

@@ -15,6 +15,9 @@ const UNKNOWN_TOPIC_OR_PARTITION = 3
 /** In place of a partition: the hash of the key decides once its bytes are there, or the sticky choice without a key. */
 export const BY_KEY = -2
 
+/** In place of a partition: the record names one that the topic does not have, or not yet (KAFKA-6833). */
+export const MISSING = -3
+
 /** What the choice depends on. */
 export interface ChoosingRecord {
   readonly partition: number | undefined
@@ -40,22 +43,19 @@ export class PartitionChoice {
     this.#requestMetadata = requestMetadata
   }
 
-  /** A partition, STICKY or BY_KEY. Throws where the partition does not exist or the partitioner throws. */
+  /** A partition, STICKY, BY_KEY or MISSING. Throws where no metadata can make it one, or the partitioner throws. */
   of(topic: TopicQueues, record: ChoosingRecord): number {
     const { partition, partitioner } = record
     if (isByKey(partition, partitioner)) return BY_KEY
-    if (partition !== undefined) return this.existing(topic, partition)
+    if (partition !== undefined) return this.#named(topic, partition)
     return this.#ask(partitioner, topic, record)
   }
 
-  existing(topic: TopicQueues, partition: number): number {
-    const count = topic.partitionCount
+  #named(topic: TopicQueues, partition: number): number {
     if (!Number.isInteger(partition) || partition < 0) throw noPartition(topic.name, partition)
-    if (partition < count) return partition
+    if (partition < topic.partitionCount) return partition
     this.#requestMetadata(topic.name) // perhaps it was added a moment ago
-    throw brokerError(UNKNOWN_TOPIC_OR_PARTITION, `partition ${partition} of topic ${topic.name}`, {
-      message: `the topic has ${count} partition(s), 0 to ${count - 1}`,
-    })
+    return MISSING
   }
 
   #ask(partitioner: Partitioner, topic: TopicQueues, record: ChoosingRecord): number {
@@ -79,7 +79,12 @@ export class PartitionChoice {
     }
     if (chosen === STICKY) return STICKY
     if (typeof chosen !== 'number') throw noNumber(topic.name, chosen)
-    return this.existing(topic, chosen)
+    if (Number.isInteger(chosen) && chosen >= 0 && chosen < topic.partitionCount) return chosen
+    const { name, partitionCount } = topic
+    throw brokerError(UNKNOWN_TOPIC_OR_PARTITION, `a record of topic ${name}`, {
+      message: `the partitioner returned ${chosen}, and the topic has ${partitionCount} partition(s), 0 to ${partitionCount - 1}`,
+      retriable: false,
+    })
   }
 }
 

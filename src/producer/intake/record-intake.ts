@@ -17,7 +17,7 @@ import { RecordDraft } from '../../records/record-draft.js'
 import { copyHeaders, copyOf } from './copies.js'
 import { asKafkaError, IntakeErrors } from './intake-errors.js'
 import { Interception } from './interception.js'
-import { BY_KEY, isByKey, PartitionChoice } from './partition-choice.js'
+import { BY_KEY, isByKey, MISSING, PartitionChoice } from './partition-choice.js'
 import { failedMetadata, settleFailure, type CompletionObserver } from '../batching/producer-batch.js'
 import { NO_ROOM, STICKY, type RecordAccumulator, type Waited } from '../batching/record-accumulator.js'
 import {
@@ -81,6 +81,7 @@ export class RecordIntake {
       clock: parts.clock,
       maxBytes: parts.config.bufferMemory,
       place: (record) => this.#place(record),
+      needsRoom: () => parts.accumulator.endLinger(),
       expired: (record) => this.#expire(record),
     })
     parts.accumulator.onRoom(() => this.#onRoom())
@@ -93,16 +94,16 @@ export class RecordIntake {
 
   /**
    * Never throws: what goes wrong is told through the promise or the callback, whatever was given for that. `topic` is
-   * null where the record names it; `refusal` is why the record cannot be sent.
+   * null where the record names it. `own` says why nothing can be sent through a handle, or null.
    */
   send(
     topic: string | null,
     record: TopicRecord,
     types: RecordTypes,
     callback: DeliveryCallback | undefined,
-    refusal: KafkaError | null = this.#parts.refusal(),
+    own?: () => KafkaError | null,
   ): Promise<RecordMetadata> | undefined {
-    return this.#accept(topic, record, types, refusal, callback)
+    return this.#accept(topic, record, types, own, callback)
   }
 
   /** A topic's metadata came: what waited for it goes on, or fails where the topic cannot be used. */
@@ -114,6 +115,7 @@ export class RecordIntake {
       for (const record of this.waiting.all) if (record.topic === topic) this.#drop(record, error)
     }
     this.waiting.advanceTopic(topic)
+    this.waiting.advancePartitions(topic)
   }
 
   /** Memory was freed. While more is wanted no batch may sit on its memory and wait for more records. */
@@ -122,14 +124,18 @@ export class RecordIntake {
     if (this.waiting.areWaitingForRoom) this.#parts.accumulator.endLinger()
   }
 
-  /** Topics that records wait for stay in use, however long that takes. */
+  /** Topics that records wait for stay in use, however long that takes, and missing partitions are asked for again. */
   keepWaitingTopics(): void {
-    for (const topic of this.waiting.topics) this.#parts.cluster.metadata.use(topic.name)
+    const { cluster } = this.#parts
+    for (const topic of this.waiting.topics) cluster.metadata.use(topic.name)
+    for (const topic of this.waiting.topicsToGrow) cluster.requestMetadataUpdate(topic.name)
   }
 
   /** Metadata cannot be had: what waits for it fails. */
   failWaitingForMetadata(error: KafkaError): void {
-    for (const record of this.waiting.all) if (record.topic.partitionCount === 0) this.#drop(record, error)
+    for (const record of this.waiting.all) {
+      if (record.topic.partitionCount === 0 || record.waitsFor === 'partition') this.#drop(record, error)
+    }
   }
 
   /** Fails everything that waits. */
@@ -147,7 +153,7 @@ export class RecordIntake {
     givenTopic: string | null,
     given: TopicRecord,
     types: RecordTypes,
-    refusal: KafkaError | null,
+    ownRefusal: (() => KafkaError | null) | undefined,
     givenCallback: DeliveryCallback | undefined,
   ): Promise<RecordMetadata> | undefined {
     let topicName = givenTopic ?? ''
@@ -157,7 +163,7 @@ export class RecordIntake {
     let own: OwnPromise | null = null
     try {
       if (givenTopic === null && hasFields(given)) topicName = given.topic
-      if (refusal !== null) throw refusal
+      this.#throwIfRefused(ownRefusal)
       assertCallback(givenCallback)
       assertRecord(given)
       if (this.#interception !== null) {
@@ -176,8 +182,18 @@ export class RecordIntake {
       if (types.keySerializer !== undefined || types.valueSerializer !== undefined) {
         const serialization = new Serialization(topicName, record, types)
         if (serialization.isPending) {
+          const settled = serialization.settled()
+          this.#throwIfRefused(ownRefusal)
           callback ??= (own = new OwnPromise()).callback
-          this.#awaitSerializers(serialization, topic, types, record.partition, timestamp, callback)
+          this.#awaitSerializers(
+            serialization.original,
+            settled,
+            topic,
+            types,
+            record.partition,
+            timestamp,
+            callback,
+          )
           return own?.promise
         }
         key = serialization.key
@@ -189,39 +205,40 @@ export class RecordIntake {
       const { partition } = record
       const { partitioner } = types
       let choice: number | null = null
+      let isMissing = false
       if (this.#isOpen(topic)) {
         choice = isByKey(partition, partitioner)
           ? BY_KEY
           : this.#partitions.of(topic, { partition, partitioner, original: record, key, value, headers })
+        isMissing = choice === MISSING
         this.#draft.set(topicName, timestamp, key, value, headers)
         // Code of the application may have run since, which may have sent: nothing overtakes what waits by now.
-        if (this.#isOpen(topic)) {
+        this.#throwIfRefused(ownRefusal)
+        if (this.#isOpen(topic) && !isMissing) {
           const promise = this.#append(topic, choice, callback, null)
           if (promise !== NO_ROOM) return promise ?? own?.promise
         }
-      }
+      } else this.#throwIfRefused(ownRefusal)
       callback ??= (own = new OwnPromise()).callback
       const original = record
-      const waiting = {
-        topic,
-        partition,
-        partitioner,
-        choice,
-        timestamp,
-        callback,
-        original,
-        key,
-        value,
-        headers,
-      }
-      const waitsFor = topic.partitionCount > 0 && topic.waiting === 0 ? 'room' : 'metadata'
-      this.#wait({ ...waiting, waitsFor })
-      if (waitsFor === 'room') this.#parts.accumulator.endLinger()
+      const waiting = { topic, partition, partitioner, timestamp, callback, original, key, value, headers }
+      const isFirst = topic.partitionCount > 0 && topic.waiting === 0
+      const waitsFor = !isFirst ? 'metadata' : isMissing ? 'partition' : 'room'
+      this.#wait({ ...waiting, choice: isMissing ? null : choice, waitsFor })
     } catch (error) {
       callback ??= (own = new OwnPromise()).callback
       this.#refuse(topicName, record, error, callback)
     }
     return own?.promise
+  }
+
+  /**
+   * Asked before code of the application runs and again after it has run: that may have closed the producer or ended the
+   * transaction, and then the record is too late for it.
+   */
+  #throwIfRefused(own: (() => KafkaError | null) | undefined): void {
+    const refusal = own?.() ?? this.#parts.refusal()
+    if (refusal !== null) throw refusal
   }
 
   /** A record of the topic need not wait, as far as can be seen before it is appended. */
@@ -293,14 +310,14 @@ export class RecordIntake {
   }
 
   #awaitSerializers(
-    serialization: Serialization,
+    original: Serialization['original'],
+    settled: Promise<SerializedRecord>,
     topic: TopicQueues,
     { partitioner }: RecordTypes,
     partition: number | undefined,
     timestamp: number,
     callback: DeliveryCallback,
   ): void {
-    const settled = serialization.settled()
     const waiting = this.#wait({
       topic,
       partition,
@@ -308,7 +325,7 @@ export class RecordIntake {
       choice: null,
       timestamp,
       callback,
-      original: serialization.original,
+      original,
       key: null,
       value: null,
       headers: undefined,
@@ -330,21 +347,36 @@ export class RecordIntake {
     this.waiting.serialized(waiting, this.#sizeBound(waiting), waiting.sentAtMs + this.#maxWaitMs)
   }
 
-  /** Puts a record that waited into its batch, or fails it; false when there is still no room. */
-  #place(record: WaitingRecord): boolean {
+  /** Puts a record that waited into its batch, or fails it; otherwise says what it still waits for. */
+  #place(record: WaitingRecord): 'partition' | 'room' | null {
     const { headers, key, timestamp, topic, value } = record
     try {
-      record.choice ??= this.#partitions.of(topic, record)
-      if (record.isGone) return true // the partitioner had it failed
+      const choice = record.choice ?? this.#choiceOf(record)
+      if (record.isGone) return null // the partitioner had it failed
+      if (choice === MISSING) return 'partition'
+      record.choice = choice
       this.#draft.set(topic.name, timestamp, key, value, headers)
-      if (this.#append(topic, record.choice, record.callback, record) === NO_ROOM) return false
+      if (this.#append(topic, choice, record.callback, record) === NO_ROOM) return 'room'
     } catch (error) {
       this.#drop(record, asKafkaError(error))
-      return true
+      return null
     }
     this.waiting.remove(record)
     this.#parts.accumulator.flushes.leave(record.generation)
-    return true
+    return null
+  }
+
+  /** Where its own partitioner closes the producer or ends the transaction, the record comes too late for that. */
+  #choiceOf(record: WaitingRecord): number {
+    const { refusal } = this.#parts
+    const wasOpen = refusal() === null
+    const choice = this.#partitions.of(record.topic, record)
+    const refused = wasOpen ? refusal() : null
+    if (refused !== null && !record.isGone) {
+      this.#refused++
+      throw refused
+    }
+    return choice
   }
 
   #drop(record: WaitingRecord, error: KafkaError): void {

@@ -1,7 +1,8 @@
 /**
  * Records that cannot go into a batch yet. Those that lack metadata or whose serializer is still at work wait by topic;
- * those for which `bufferMemory` has no room wait in one line, first come first served. Nothing overtakes within a topic.
- * What waits is bounded too: see `admit`.
+ * those for a partition that does not exist yet wait for that alone; those for which `bufferMemory` has no room wait in one
+ * line, first come first served. Nothing overtakes within a topic, but for records of other partitions than a missing one.
+ * What waits is bounded too: see `admits`.
  */
 import type { Clock, Timer } from '../../time/clock.js'
 import type { Partitioner } from '../../partitioner.js'
@@ -15,7 +16,7 @@ import type { TopicQueues } from '../batching/topic-queues.js'
 const RECORD_OVERHEAD = 256
 
 /** What a record waits for; the message of its timeout says so. */
-export type WaitsFor = 'metadata' | 'serializer' | 'room'
+export type WaitsFor = 'metadata' | 'serializer' | 'partition' | 'room'
 
 export interface WaitingRecord {
   readonly topic: TopicQueues
@@ -43,15 +44,25 @@ export interface WaitingRecord {
 export interface WaitingRecordsParts {
   readonly clock: Clock
   readonly maxBytes: number
-  /** Puts a record into a batch, or fails it; false when there is no room. Never called for one that is gone. */
-  readonly place: (record: WaitingRecord) => boolean
+  /**
+   * Puts a record into a batch, or fails it; otherwise says what it has to wait for. Never called for one that is gone. It
+   * may run a partitioner, which may send, flush or close.
+   */
+  readonly place: (record: WaitingRecord) => 'partition' | 'room' | null
+  /** A record begins to wait for room. */
+  readonly needsRoom: () => void
   readonly expired: (record: WaitingRecord) => void
 }
 
 export class WaitingRecords {
   readonly #parts: WaitingRecordsParts
   readonly #byTopic = new Map<TopicQueues, Fifo<WaitingRecord>>()
+  /** In the order of the `send` calls. */
+  readonly #forPartition = new Map<TopicQueues, Set<WaitingRecord>>()
   readonly #forRoom = new Fifo<WaitingRecord>()
+  /** Topics whose line moves right now. */
+  readonly #advancing = new Set<TopicQueues>()
+  #isAdvancingRoom = false
   readonly #deadlines = new DeadlineQueue<WaitingRecord>()
   #bytes = 0
   #timer: Timer | null = null
@@ -69,9 +80,14 @@ export class WaitingRecords {
     return this.#forRoom.length > 0
   }
 
-  /** Topics for which records wait that lack metadata or bytes. */
+  /** Topics for which records wait that lack metadata, bytes or a partition. */
   get topics(): Iterable<TopicQueues> {
-    return this.#byTopic.keys()
+    return new Set([...this.#byTopic.keys(), ...this.#forPartition.keys()])
+  }
+
+  /** Topics for which records wait that name a partition which does not exist yet. */
+  get topicsToGrow(): Iterable<TopicQueues> {
+    return this.#forPartition.keys()
   }
 
   get all(): WaitingRecord[] {
@@ -88,7 +104,7 @@ export class WaitingRecords {
     record.bytes += RECORD_OVERHEAD
     this.#bytes += record.bytes
     record.deadline = this.#deadlines.add(record, deadlineMs)
-    if (record.waitsFor === 'room') this.#forRoom.push(record)
+    if (record.waitsFor === 'room' || record.waitsFor === 'partition') this.#hold(record, record.waitsFor)
     else this.#lineUp(record)
     this.#sleep()
   }
@@ -97,6 +113,7 @@ export class WaitingRecords {
   remove(record: WaitingRecord): void {
     record.isGone = true
     this.#bytes -= record.bytes
+    if (record.waitsFor === 'partition') this.#forget(record)
     this.#deadlines.remove(record.deadline!)
     if (this.#deadlines.size === 0) this.#rest()
   }
@@ -104,29 +121,67 @@ export class WaitingRecords {
   /** The topic has metadata, or its first record its bytes: what can go on does. */
   advanceTopic(topic: TopicQueues): void {
     const line = this.#byTopic.get(topic)
-    if (line === undefined) return
-    for (let record = line.first; record !== undefined; record = line.first) {
-      if (!record.isGone) {
-        if (record.waitsFor === 'serializer') return
-        if (topic.partitionCount === 0) return
-      }
+    // What `place` runs may come here again: the record that is being placed is still the first of its line then.
+    if (line === undefined || this.#advancing.has(topic)) return
+    this.#advancing.add(topic)
+    for (let record = line.first; record !== undefined && this.#isDue(record); record = line.first) {
+      if (!record.isGone) this.#placeOrHold(record)
       line.shift()
       topic.waiting--
-      if (record.isGone) continue
-      if (this.areWaitingForRoom || !this.#parts.place(record)) {
-        record.waitsFor = 'room'
-        this.#forRoom.push(record)
-      }
     }
-    this.#byTopic.delete(topic)
+    this.#advancing.delete(topic)
+    if (line.length === 0) this.#byTopic.delete(topic)
   }
 
-  /** Memory was freed: those who wait for it are served in the order in which they came. */
+  /** The topic has more partitions: records that name one of them go on. */
+  advancePartitions(topic: TopicQueues): void {
+    for (const record of [...(this.#forPartition.get(topic) ?? [])]) {
+      if (record.isGone || (record.partition ?? 0) >= topic.partitionCount) continue
+      this.#forget(record)
+      this.#placeOrHold(record)
+    }
+  }
+
+  /** Memory was freed: records that wait for it are served in the order in which they came. */
   advanceRoom(): void {
+    if (this.#isAdvancingRoom) return
+    this.#isAdvancingRoom = true
     for (let record = this.#forRoom.first; record !== undefined; record = this.#forRoom.first) {
-      if (!record.isGone && !this.#parts.place(record)) return
+      const waitsFor = record.isGone ? null : this.#parts.place(record)
+      if (waitsFor === 'room') break
+      if (waitsFor === 'partition') this.#hold(record, waitsFor)
       this.#forRoom.shift()
     }
+    this.#isAdvancingRoom = false
+  }
+
+  #isDue({ isGone, topic, waitsFor }: WaitingRecord): boolean {
+    return isGone || (waitsFor !== 'serializer' && topic.partitionCount > 0)
+  }
+
+  /** Records that wait for room already go first. */
+  #placeOrHold(record: WaitingRecord): void {
+    const waitsFor = this.areWaitingForRoom ? 'room' : this.#parts.place(record)
+    if (waitsFor !== null) this.#hold(record, waitsFor)
+  }
+
+  #hold(record: WaitingRecord, waitsFor: 'partition' | 'room'): void {
+    record.waitsFor = waitsFor
+    if (waitsFor === 'room') {
+      this.#forRoom.push(record)
+      this.#parts.needsRoom()
+      return
+    }
+    let records = this.#forPartition.get(record.topic)
+    if (records === undefined) this.#forPartition.set(record.topic, (records = new Set()))
+    records.add(record)
+  }
+
+  /** Takes a record out of those that wait for a partition. */
+  #forget(record: WaitingRecord): void {
+    const records = this.#forPartition.get(record.topic)
+    records?.delete(record)
+    if (records?.size === 0) this.#forPartition.delete(record.topic)
   }
 
   /** The serializer of a record is done; its bytes count from here on. */

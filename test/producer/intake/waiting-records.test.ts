@@ -21,12 +21,13 @@ class Bench {
     clock: this.clock,
     maxBytes: 2000,
     place: (record) => {
-      if (this.room === 0) return false
+      if (this.room === 0) return 'room'
       this.room--
       this.waiting.remove(record)
       this.placed.push(String(record.value))
-      return true
+      return null
     },
+    needsRoom: () => {},
     expired: (record) => void this.expired.push(String(record.value)),
   })
 
