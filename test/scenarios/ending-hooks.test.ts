@@ -51,7 +51,9 @@ async function ended(
   let outcome: Promise<unknown> | undefined
   const orders: Producer<string, string> = producer<string, string>({
     ...config,
-    ...hooks[hook]!(() => (outcome ??= end(orders))),
+    ...hooks[hook]!(() => {
+      outcome ??= end(orders)
+    }),
   })
   if (isWarm) await orders.partitionsFor('orders')
   return { cluster, orders, outcome: () => outcome }
