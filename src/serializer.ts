@@ -2,6 +2,7 @@
  * From a caller's values to bytes. Integers, doubles and UUIDs are laid out as the Java client's serializers lay
  * them out, so that any Kafka consumer with the matching deserializer reads them.
  */
+import { isUint8Array } from 'node:util/types'
 import { SerializationError } from './errors.js'
 import type { Payload } from './record.js'
 
@@ -48,7 +49,7 @@ export function json<T = unknown>(): Serializer<T> {
 }
 
 const asTheyAre = (value: unknown, context: SerializerContext): Uint8Array => {
-  if (value instanceof Uint8Array) return value
+  if (isUint8Array(value)) return value
   throw refusal('bytes', value, 'a Uint8Array or Buffer', context)
 }
 

@@ -4,6 +4,7 @@
  * into node_modules/.cache.
  */
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import {
   cpSync,
   existsSync,
@@ -13,6 +14,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import os from 'node:os'
@@ -65,6 +67,30 @@ async function tool(spec: string): Promise<string> {
     renameSync(unfinished, folder)
   }
   return path.join(folder, 'node_modules')
+}
+
+/** Tools by their own lockfile, linked into the fixture that uses them; false where npm cannot install them. */
+async function toolsOf(fixture: string): Promise<boolean> {
+  const lockfile = readFileSync(path.join(fixtures, fixture, 'package-lock.json'))
+  const hash = createHash('sha256').update(lockfile).digest('hex').slice(0, 12)
+  const folder = path.join(cache, `${fixture}-${hash}`)
+  if (!existsSync(folder)) {
+    mkdirSync(cache, { recursive: true })
+    const unfinished = mkdtempSync(path.join(cache, 'installing-'))
+    for (const name of ['package.json', 'package-lock.json', '.npmrc']) {
+      cpSync(path.join(fixtures, fixture, name), path.join(unfinished, name))
+    }
+    try {
+      await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], unfinished)
+    } catch (error) {
+      rmSync(unfinished, { recursive: true, force: true })
+      if (process.env['CI'] !== undefined) throw error
+      return false
+    }
+    renameSync(unfinished, folder)
+  }
+  symlinkSync(path.join(folder, 'node_modules'), path.join(home, fixture, 'node_modules'), 'dir')
+  return true
 }
 
 beforeAll(async () => {
@@ -146,6 +172,72 @@ describe('runs without a warning', () => {
       const { stderr } = await run(process.execPath, [jest, '--ci', '--no-cache'], path.join(home, 'jest'))
       expect(stderr).toMatch(/^Tests: +1 passed, 1 total$/m)
       expect(stderr).not.toMatch(/did not exit|open handle|warning/i)
+    })
+  }
+})
+
+describe('in a bundle, without node_modules', () => {
+  let isInstalled = false
+  beforeAll(async () => {
+    isInstalled = await toolsOf('bundlers')
+  }, 300_000)
+
+  const bundles = {
+    esbuildCjs: 'service.cjs',
+    esbuildEsm: 'service.mjs',
+    webpack: 'service.cjs',
+    rollup: 'service.mjs',
+    ncc: 'service.mjs',
+    vite: 'service.mjs',
+  }
+  for (const [name, file] of Object.entries(bundles)) {
+    test(`of ${name}, a service sends with each codec`, { timeout: 300_000 }, async ({ skip }) => {
+      if (!isInstalled) skip('npm cannot install the bundlers')
+      // Not below `home`, whose node_modules holds the package.
+      const folder = mkdtempSync(path.join(os.tmpdir(), 'kafka-producer-bundle-'))
+      try {
+        const bundle = path.join(folder, file)
+        await run(process.execPath, ['build.mjs', name, bundle], path.join(home, 'bundlers'))
+        await using cluster = await TestCluster.start({ topics: { orders: { partitions: 1 } } })
+        // A Node without a zstd of its own, so that zstd-codec is used too.
+        const node = path.join(await tool('node@20.19.0'), 'node/bin/node')
+        const { stdout, stderr } = await run(node, [bundle, cluster.bootstrapServers.toString()], folder)
+        expect(stderr).toBe('')
+        expect(JSON.parse(stdout)).toEqual({
+          engines: [null, 'node:zlib', 'snappyjs', 'lz4js', 'zstd-codec'],
+          name: 'ConfigError',
+        })
+        const records = cluster.records('orders')
+        expect(records.map(({ key }) => String(key))).toEqual(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
+        expect(new Set(records.map(({ value }) => String(value)))).toEqual(new Set(['paid '.repeat(2000)]))
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    })
+  }
+})
+
+describe('in a jsdom environment', () => {
+  let isInstalled = false
+  beforeAll(async () => {
+    isInstalled = await toolsOf('jsdom')
+  }, 300_000)
+
+  const runners = {
+    Jest: ['jest/bin/jest.js', '--ci', '--no-cache'],
+    vitest: ['vitest/vitest.mjs', 'run', '--environment', 'jsdom', '--globals'],
+  }
+  for (const [name, [script, ...flags]] of Object.entries(runners)) {
+    test(`of ${name}, a service's test sends with each codec`, { timeout: 120_000 }, async ({ skip }) => {
+      if (!isInstalled) skip('npm cannot install jsdom')
+      const folder = path.join(home, 'jsdom')
+      const { stdout, stderr } = await run(
+        process.execPath,
+        [path.join('node_modules', script!), ...flags],
+        folder,
+      )
+      expect(stdout + stderr).toMatch(/1 passed/)
+      expect(stdout + stderr).not.toMatch(/warning|failed/i)
     })
   }
 })

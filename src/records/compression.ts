@@ -2,6 +2,7 @@
  * The codecs of a batch: Kafka's number of each, and which engines can do the work. The engine is loaded when a
  * producer that uses it is made, zstd-codec with its first batch; a producer that does not compress loads nothing.
  */
+import { isUint8Array } from 'node:util/types'
 import type { Codec, CompressionType } from '../codec.js'
 import type { ResolvedConfig } from '../config/config.js'
 import { gzip, readGzip } from './codecs/gzip.js'
@@ -121,7 +122,7 @@ function builtIn(type: Compressing, level: number | undefined, { logger }: Compr
 function custom(type: Compressing, level: number | undefined, codec: Codec): Compressor {
   /** A batch must not be lost to a program that is wrong: what fails here goes uncompressed. */
   const checked = (result: unknown): Uint8Array => {
-    if (result instanceof Uint8Array) return result
+    if (isUint8Array(result)) return result
     throw new TypeError(`codecs.${type}.compress gave no Uint8Array`)
   }
   return {
@@ -130,7 +131,7 @@ function custom(type: Compressing, level: number | undefined, codec: Codec): Com
     engine: codec.name ?? 'custom',
     compress: (bytes) => {
       const result = codec.compress(bytes, level)
-      return result instanceof Uint8Array ? result : Promise.resolve(result).then(checked)
+      return isUint8Array(result) ? result : Promise.resolve(result).then(checked)
     },
   }
 }

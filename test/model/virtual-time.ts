@@ -3,6 +3,7 @@
  * setImmediate, in-memory connections); then the clock jumps to the next timer and fires that one alone. So a run
  * depends on nothing but its schedule, and hours of it take milliseconds.
  */
+import timers from 'node:timers'
 import type { Clock } from '../../src/time/clock.js'
 
 interface Waiting {
@@ -17,13 +18,16 @@ const MAX_TURNS = 1000
 /** More timers than this within one wait: the same with time passing. */
 const MAX_TIMERS = 20_000
 
-const realSetImmediate = globalThis.setImmediate
+const realSetImmediate = timers.setImmediate
 /** The time of the run that is going on. */
 let current: VirtualTime | null = null
 
 // To know whether anything is still to run: ticks and promises are over between two immediates, so only these count. The
 // package takes its own reference when it is loaded (event-loop.ts), so this module has to be loaded before it.
-globalThis.setImmediate = ((callback: (...args: unknown[]) => void, ...args: unknown[]) =>
+globalThis.setImmediate = timers.setImmediate = ((
+  callback: (...args: unknown[]) => void,
+  ...args: unknown[]
+) =>
   current === null
     ? realSetImmediate(callback, ...args)
     : current.setImmediate(() => callback(...args))) as typeof setImmediate

@@ -149,19 +149,22 @@ describe('the system clock', () => {
   })
 })
 
-/** The clock and the one module that it imports, to run in another process, once their types are gone. */
+/** The clock and the module that it imports, to run in another process, once their types are gone. */
 async function compiledClock(): Promise<string> {
-  const { mkdirSync, mkdtempSync, readFileSync, writeFileSync } = await import('node:fs')
+  const { mkdtempSync, readFileSync, writeFileSync } = await import('node:fs')
   const { tmpdir } = await import('node:os')
   const { default: ts } = await import('typescript')
   const home = mkdtempSync(join(tmpdir(), 'clock-'))
-  mkdirSync(join(home, 'network'))
-  for (const name of ['event-loop', 'network/clock']) {
-    const source = readFileSync(join(__dirname, `../../src/${name}.ts`), 'utf8')
+  for (const name of ['event-loop', 'clock']) {
+    const source = readFileSync(join(__dirname, `../../src/time/${name}.ts`), 'utf8')
     const { outputText } = ts.transpileModule(source, {
-      compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
+      compilerOptions: {
+        module: ts.ModuleKind.CommonJS,
+        target: ts.ScriptTarget.ES2022,
+        esModuleInterop: true,
+      },
     })
     writeFileSync(join(home, `${name}.js`), outputText)
   }
-  return join(home, 'network/clock.js')
+  return join(home, 'clock.js')
 }

@@ -4,6 +4,7 @@
  */
 import type * as MskSigner from 'aws-msk-iam-sasl-signer-js'
 import { AuthenticationError } from '../../errors.js'
+import { optionalPackage } from '../../optional-package.js'
 import type { OAuthToken, SaslAwsMskIam, SaslMechanism } from '../../config/sasl-option.js'
 import type { ReadCredentials } from './credentials.js'
 import { oauthBearer } from './oauthbearer.js'
@@ -16,7 +17,7 @@ type Signer = Pick<typeof MskSigner, 'generateAuthToken'>
 export function awsMskIam(
   { region }: SaslAwsMskIam,
   read: ReadCredentials,
-  load: (name: string) => unknown = require,
+  load: (name: string) => unknown = optionalPackage,
 ): SaslMechanism {
   let signer: Signer | undefined
   const token = async (): Promise<OAuthToken> => {
@@ -28,17 +29,17 @@ export function awsMskIam(
 }
 
 function loadSigner(load: (name: string) => unknown): Signer {
+  let signer: unknown
   try {
-    return load(SIGNER) as Signer
+    signer = load(SIGNER)
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    // It names what was not found: this package, or a part of it.
-    const isMissing = code === 'MODULE_NOT_FOUND' && message.startsWith(`Cannot find module '${SIGNER}'`)
-    throw new AuthenticationError(
-      isMissing
-        ? `AWS_MSK_IAM needs the package ${SIGNER}: npm install ${SIGNER}`
-        : `the package ${SIGNER} is installed, but cannot be loaded: ${message}`,
-      { cause: error },
-    )
+    const { message } = error as Error
+    throw new AuthenticationError(`the package ${SIGNER} is installed, but cannot be loaded: ${message}`, {
+      cause: error,
+    })
   }
+  if (signer === undefined) {
+    throw new AuthenticationError(`AWS_MSK_IAM needs the package ${SIGNER}: npm install ${SIGNER}`)
+  }
+  return signer as Signer
 }

@@ -2,6 +2,7 @@
  * Compresses batches when they close, and learns how well the records of each topic compress, so that batches fill to
  * `batchSize` as they are on the wire.
  */
+import { isUint8Array } from 'node:util/types'
 import type { FaultBarrier } from '../../fault-barrier.js'
 import type { Logger } from '../../logger.js'
 import type { Compressor } from '../../records/compression.js'
@@ -56,7 +57,7 @@ export class BatchCompression {
       giveUp(error)
       return
     }
-    if (result instanceof Uint8Array) done(this.#learn(batch, result))
+    if (isUint8Array(result)) done(this.#learn(batch, result))
     else this.#barrier.watch(result.then((bytes) => done(this.#learn(batch, bytes)), giveUp))
   }
 

@@ -1,4 +1,5 @@
 /** What snappy's and LZ4's framings share: the bytes are cut into blocks, and each is compressed on its own. */
+import { isUint8Array } from 'node:util/types'
 
 /** `isOnly` where the batch is one block; then an engine is better asked to do it at once. */
 export type CompressBlock = (block: Uint8Array, isOnly: boolean) => Uint8Array | Promise<Uint8Array>
@@ -25,5 +26,5 @@ export function compressBlocks(
 }
 
 function areThere(results: readonly (Uint8Array | Promise<Uint8Array>)[]): results is readonly Uint8Array[] {
-  return results.every((result) => result instanceof Uint8Array)
+  return results.every((result) => isUint8Array(result))
 }

@@ -125,13 +125,26 @@ class ZstdCodec {
 let started: ZstdCodec | undefined
 let starting: Promise<ZstdCodec> | undefined
 
+/** zstd-codec reads __dirname once, as it starts, and a bundle that is an ES module has none. */
+function withDirname(call: () => void): void {
+  if (typeof __dirname === 'string') return call()
+  Reflect.set(globalThis, '__dirname', process.cwd())
+  try {
+    call()
+  } finally {
+    Reflect.deleteProperty(globalThis, '__dirname')
+  }
+}
+
 function start(): Promise<ZstdCodec> {
   starting ??= new Promise((resolve) => {
     const { run } = require('zstd-codec/lib/module.js') as typeof Zstd
-    run((binding) => {
-      started = new ZstdCodec(binding)
-      resolve(started)
-    })
+    withDirname(() =>
+      run((binding) => {
+        started = new ZstdCodec(binding)
+        resolve(started)
+      }),
+    )
   })
   return starting
 }
