@@ -1,7 +1,7 @@
 /** The harness itself: a verifier that cannot fail would prove nothing. The records come from Kafka's console producer. */
 import { expect, test } from 'vitest'
 import { describeKafka, describeFiles, type RealKafka, type SentRecord } from './cluster.js'
-import { atLeast } from './kafka.mjs'
+import { atLeast } from './launcher/versions.mjs'
 import { cutAt, FaultProxy } from './proxy.js'
 
 async function produce(

@@ -11,8 +11,13 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, inject } from 'vitest'
 import { parseDump, type DumpedBatch } from './dump-log.js'
 import type { KafkaSecurity, OwnerRequest, Readiness } from './global-setup.js'
-import * as launcher from './kafka.mjs'
-import type { ClusterDescription } from './kafka.mjs'
+import { kill, pause, restart, resume } from './launcher/chaos.mjs'
+import { describe as describeCluster } from './launcher/describe.mjs'
+import { javaCommand } from './launcher/java.mjs'
+import { load } from './launcher/state.mjs'
+import { token } from './launcher/token.mjs'
+import type { ClusterDescription } from './launcher/types.js'
+import { atLeast, DEFAULT_VERSION } from './launcher/versions.mjs'
 import { run, type RunOptions } from './run.js'
 
 export interface KafkaOptions {
@@ -97,7 +102,7 @@ export class RealKafka {
 
   /** Ports, processes, folders and logs as they are at this moment. */
   describe(): ClusterDescription {
-    return launcher.describe(launcher.load(this.#ownDir()))
+    return describeCluster(load(this.#ownDir()))
   }
 
   /** The addresses of a listener of a cluster with `security`, such as 'SASL_SSL'. */
@@ -114,26 +119,26 @@ export class RealKafka {
 
   /** A bearer token for the OAUTHBEARER listeners of a cluster with `security`. */
   token(options: { readonly unsecured?: boolean; readonly audience?: string } = {}): string {
-    return launcher.token(this.#ownDir(), options)
+    return token(this.#ownDir(), options)
   }
 
   /** SIGKILL. */
   async kill(id: number): Promise<void> {
-    await launcher.kill(launcher.load(this.#ownDir()), id)
+    await kill(load(this.#ownDir()), id)
   }
 
   /** SIGSTOP: the broker keeps its connections and answers nothing. */
   pause(id: number): void {
-    launcher.pause(launcher.load(this.#ownDir()), id)
+    pause(load(this.#ownDir()), id)
   }
 
   resume(id: number): void {
-    launcher.resume(launcher.load(this.#ownDir()), id)
+    resume(load(this.#ownDir()), id)
   }
 
   /** Stops the broker if it runs (`hard`: without a goodbye), starts it, and waits until it knows the cluster. */
   async restart(id: number, options: { readonly hard?: boolean } = {}): Promise<void> {
-    await launcher.restart(launcher.load(this.#ownDir()), id, options)
+    await restart(load(this.#ownDir()), id, options)
   }
 
   async stop(): Promise<void> {
@@ -272,10 +277,10 @@ export class RealKafka {
 
   /** What Kafka's console consumer prints for `count` records: partition, offset, key and value, tab-separated. */
   async consoleConsume(topic: string, count: number, onLine: (line: string) => void): Promise<void> {
-    const cls = launcher.atLeast(this.version, '3.8')
+    const cls = atLeast(this.version, '3.8')
       ? 'org.apache.kafka.tools.consumer.ConsoleConsumer'
       : 'kafka.tools.ConsoleConsumer'
-    const property = launcher.atLeast(this.version, '4.2') ? '--formatter-property' : '--property'
+    const property = atLeast(this.version, '4.2') ? '--formatter-property' : '--property'
     const print = ['partition', 'offset', 'key'].flatMap((what) => [property, `print.${what}=true`])
     await this.tool(
       cls,
@@ -289,12 +294,12 @@ export class RealKafka {
 
   /** Runs a command-line class of Kafka's own to its end; its stdout. */
   tool(cls: string, args: readonly string[], options?: RunOptions): Promise<string> {
-    return run(launcher.javaCommand(this.version, cls, args), options)
+    return run(javaCommand(this.version, cls, args), options)
   }
 
   /** Runs one of the programs in test/kafka/java to its end; its stdout. */
   program(name: string, args: readonly string[], options?: RunOptions): Promise<string> {
-    return run(launcher.javaCommand(this.version, name, args, { classes: [this.#classes] }), options)
+    return run(javaCommand(this.version, name, args, { classes: [this.#classes] }), options)
   }
 
   #ownDir(): string {
@@ -321,7 +326,7 @@ async function realKafka(options: KafkaOptions): Promise<RealKafka> {
   return new RealKafka(options, ready, dir)
 }
 
-const readiness = async ({ version = launcher.DEFAULT_VERSION }: KafkaOptions): Promise<Readiness> =>
+const readiness = async ({ version = DEFAULT_VERSION }: KafkaOptions): Promise<Readiness> =>
   (await askOwner({ ask: 'readiness', version })) as Readiness
 
 /**

@@ -12,10 +12,15 @@ import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { CACHE, compileCommand, compilerCheck, load, portsOf, start, stop } from './kafka.mjs'
+import { compileCommand, compilerCheck } from './launcher/java.mjs'
+import { portsOf } from './launcher/listeners.mjs'
+import { start } from './launcher/start.mjs'
+import { load } from './launcher/state.mjs'
+import { stop } from './launcher/stop.mjs'
+import { CACHE } from './launcher/versions.mjs'
 import { run } from './run.js'
 
-/** The listeners with TLS and SASL, and what goes with them; see the head of kafka.mjs. */
+/** The listeners with TLS and SASL, and what goes with them; see launcher/listeners.mjs. */
 export interface KafkaSecurity {
   /** Alice may write topics that begin with a, bob nothing. */
   readonly acl?: boolean

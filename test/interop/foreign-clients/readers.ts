@@ -5,7 +5,8 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { CACHE, compileCommand, javaCommand } from '../../kafka/kafka.mjs'
+import { compileCommand, javaCommand } from '../../kafka/launcher/java.mjs'
+import { CACHE } from '../../kafka/launcher/versions.mjs'
 import type { RealKafka } from '../../kafka/cluster.js'
 import { run } from '../../kafka/run.js'
 
