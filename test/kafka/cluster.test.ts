@@ -15,7 +15,7 @@ async function produce(
     ? ['--reader-property', '--command-property']
     : ['--property', '--producer-property']
   await kafka.tool(
-    'org.apache.kafka.tools.ConsoleProducer',
+    `${atLeast(kafka.version, '4.0') ? 'org.apache.kafka.tools' : 'kafka.tools'}.ConsoleProducer`,
     ['--bootstrap-server', bootstrapServers, '--topic', topic, reader, 'parse.key=true'].concat(
       properties.flatMap((p) => [producer, p]),
     ),
