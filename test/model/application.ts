@@ -265,8 +265,11 @@ export class Application {
       if (this.#isByFunction && !this.isOver)
         this.#parts.problem(`${this.name}: transaction() is stuck: ${(error as Error).message}`)
       await this.#settle()
-    } else if (thrown === null && error instanceof TimeoutError && error.mayHaveBeenWritten)
+    } else if (thrown === null && error instanceof TimeoutError && error.mayHaveBeenWritten) {
+      // The commit has to be asked for again, and patience may end before it does.
+      this.#isByFunction = false
       await this.#settle()
+    }
   }
 
   /** `throws`: with the error of a record that it awaits. */

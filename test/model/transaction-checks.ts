@@ -26,6 +26,7 @@ import {
 } from './application.js'
 import { deliveryTimeoutOf } from './producer-config.js'
 import type { TransactionRun } from './run-transactions.js'
+import type { TransactionStep } from './transaction-schedule.js'
 
 /** What the application knows of how a transaction ended. 'open': it was told that nobody knows. */
 type Knowledge = 'committed' | 'not committed' | 'open'
@@ -244,6 +245,13 @@ function isDeadly({ api, fault }: ReceivedRequest): boolean {
   return reaction === 'fatal' || (reaction === 'abortable' && ENDS.has(api))
 }
 
+/** What is sent before such a step may arrive after what is sent later, over another connection. */
+function holdsUp(step: TransactionStep): boolean {
+  if (step.do === 'fault')
+    return typeof step.action === 'object' && ('throttleMs' in step.action || 'delayMs' in step.action)
+  return step.do === 'stall' || step.do === 'pause'
+}
+
 /** Whether an application may have found itself unusable; nothing else than this makes a producer so. */
 function mayBeFatal(run: TransactionRun, application: Application, error: KafkaError): boolean {
   const { applications, successors, journal, closes, schedule } = run
@@ -271,7 +279,7 @@ function mayBeFatal(run: TransactionRun, application: Application, error: KafkaE
   if (own !== -1 && isFenced) return true
   // Or its own InitProducerId did, which was held up on the way and had been asked again: there is no cure for that.
   const inits = journal.filter((request) => request.clientId === name && isInit(request)).length
-  const isHeldUp = schedule.steps.some((step) => step.do === 'stall' || step.do === 'pause')
+  const isHeldUp = schedule.steps.some(holdsUp)
   // EndTxn under the epoch before it is taken for one that was made again, and the abort that fenced it for its answer.
   const isFencing = error.code === 'PRODUCER_FENCED' || error.code === 'INVALID_TXN_STATE'
   if (isFencing && inits > 1 && isHeldUp) return true
