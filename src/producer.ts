@@ -22,6 +22,8 @@ import { Idempotence } from './producer/sending/idempotence.js'
 import { NextTurn } from './producer/sending/next-turn.js'
 import type { CompletionObserver } from './producer/batching/producer-batch.js'
 import { RecordAccumulator } from './producer/batching/record-accumulator.js'
+import type { Logger } from './logger.js'
+import { faultLogger } from './repeated-warning.js'
 import { RecordIntake, type RecordTypes } from './producer/intake/record-intake.js'
 import { seamsOf, type Seams } from './producer/seams.js'
 import { Sender } from './producer/sending/sender.js'
@@ -104,6 +106,8 @@ export class Producer<K = Payload, V = Payload> {
   readonly #sender: Sender
   readonly #intake: RecordIntake
   readonly #types: RecordTypes
+  /** For what may go wrong with every record. */
+  readonly #faultLog: Pick<Logger, 'warn' | 'error'>
   readonly #unheard: UnheardFailures
   readonly #metadataWaiters = new Set<(error?: KafkaError) => void>()
   #recordErrors = 0
@@ -127,9 +131,10 @@ export class Producer<K = Payload, V = Payload> {
     const limit = { clock, timeoutMs: this.#config.requestTimeoutMs, option: 'requestTimeoutMs' }
     const backoff = new Backoff(retryBackoffMs, retryBackoffMaxMs, random)
     const shortBackoff = new Backoff(Math.min(MARKERS_MS, retryBackoffMs), retryBackoffMaxMs, random)
+    this.#faultLog = faultLogger(logger, clock)
     this.#unheard = new UnheardFailures(this.#config.logger, clock)
     const observer: CompletionObserver = {
-      callbackThrew: (error) => this.#config.logger.error('a delivery callback threw', { error }),
+      callbackThrew: (error) => this.#faultLog.error('a delivery callback threw', { error }),
       recordFailed: (error, { topic, partition }, isTold) => {
         this.#recordErrors++
         this.#transactions?.failed(error)
@@ -186,7 +191,7 @@ export class Producer<K = Payload, V = Payload> {
     const gate = this.#sequences ?? new UnsequencedGate(this.#config.maxInFlightRequestsPerConnection)
     const schedule = new DrainSchedule(gate, this.#turn)
     const compression =
-      this.#compressor === null ? null : new BatchCompression(this.#compressor, this.#config.logger, barrier)
+      this.#compressor === null ? null : new BatchCompression(this.#compressor, this.#faultLog, barrier)
     this.#accumulator = new RecordAccumulator({
       config: this.#config,
       clock,
@@ -602,7 +607,7 @@ export class Producer<K = Payload, V = Payload> {
     for (const listener of this.#events.listeners(event)) {
       tell(
         () => listener(...args) as unknown,
-        (error) => this.#config.logger.error(`a listener of '${event}' threw`, { error }),
+        (error) => this.#faultLog.error(`a listener of '${event}' threw`, { error }),
       )
     }
   }

@@ -2,7 +2,7 @@
  * A warning about something that goes on and on: one line when it begins or changes, then one every so often with how
  * many times it happened in between. No timer: while nothing happens, nothing is said.
  */
-import type { Logger } from './logger.js'
+import type { Log, Logger } from './logger.js'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -44,5 +44,30 @@ export class RepeatedWarning {
   over(): void {
     this.#kinds.clear()
     this.#untold = 0
+  }
+}
+
+/** What user code or a broker gets wrong may go on with every record: a line of it is written this often. */
+const FAULT_LOG_MS = 10_000
+
+/** A logger for such faults: each message is written at once, and while it goes on every 10 s with a count. */
+export function faultLogger(
+  logger: Logger,
+  clock: RepeatedWarningParts['clock'],
+): Pick<Logger, 'warn' | 'error'> {
+  const limited = (write: Log): Log => {
+    const warnings = new Map<string, RepeatedWarning>()
+    return (message, fields = {}) => {
+      let warning = warnings.get(message)
+      if (warning === undefined) {
+        warning = new RepeatedWarning({ logger: { warn: write }, clock, everyMs: FAULT_LOG_MS })
+        warnings.set(message, warning)
+      }
+      warning.happened(message, message, fields)
+    }
+  }
+  return {
+    warn: limited((message, fields) => logger.warn(message, fields)),
+    error: limited((message, fields) => logger.error(message, fields)),
   }
 }

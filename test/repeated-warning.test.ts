@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest'
-import { RepeatedWarning } from '../src/repeated-warning.js'
+import { faultLogger, RepeatedWarning } from '../src/repeated-warning.js'
 
 let now: number
 let lines: unknown[]
@@ -36,5 +36,22 @@ test('what happens again after it was over is told of at once', () => {
   expect(lines).toEqual([
     ['it failed', { nth: 1 }],
     ['it failed', { nth: 3 }],
+  ])
+})
+
+test('a fault of every record is a line for each message and 10 s, at its own level', () => {
+  const nothing = (): void => {}
+  const at = (level: string) => (message: string, fields: unknown) =>
+    void lines.push([level, message, fields])
+  const logger = { debug: nothing, info: nothing, warn: at('warn'), error: at('error') }
+  const faults = faultLogger(logger, { now: () => now })
+  for (; now < 15_000; now += 1000) {
+    faults.error('a callback threw', { now })
+    if (now < 2000) faults.warn('no sense', { now })
+  }
+  expect(lines).toEqual([
+    ['error', 'a callback threw', { now: 0 }],
+    ['warn', 'no sense', { now: 0 }],
+    ['error', 'a callback threw', { now: 10_000, repeated: 9 }],
   ])
 })

@@ -122,9 +122,7 @@ describe('callbacks', () => {
     expect(await b).toMatchObject({ offset: 1n })
     await orders.send({ topic: 'orders', value: 'c' })
     expect(stored(cluster)).toEqual(['a', 'b', 'c'])
-    expect(log.filter((line) => line.startsWith('error'))).toEqual(
-      Array.from({ length: 2 }, () => 'error: a delivery callback threw'),
-    )
+    expect(log.filter((line) => line.startsWith('error'))).toEqual(['error: a delivery callback threw'])
   })
 
   test('may send again', async () => {

@@ -97,7 +97,8 @@ test('a delivery callback that rejects is logged, behind interceptors too', asyn
     { topic: 'orders', value: 'v' },
     rejecting,
   )
-  await turnsUntil(() => log.filter((line) => line === 'error: a delivery callback threw').length === 2)
+  const threw = 'error: a delivery callback threw'
+  await turnsUntil(() => log.filter((line) => line === threw).length === 2) // A line of each producer.
   await turns()
   expect(seen).toEqual([])
 })

@@ -21,12 +21,12 @@ const MAX_GROWTH = 16
 
 export class BatchCompression {
   readonly #compressor: Compressor
-  readonly #logger: Logger
+  readonly #logger: Pick<Logger, 'error'>
   readonly #barrier: FaultBarrier
   /** Compressed size by size, of the topics' recent batches. */
   readonly #ratios = new Map<string, number>()
 
-  constructor(compressor: Compressor, logger: Logger, barrier: FaultBarrier) {
+  constructor(compressor: Compressor, logger: Pick<Logger, 'error'>, barrier: FaultBarrier) {
     this.#compressor = compressor
     this.#logger = logger
     this.#barrier = barrier

@@ -7,9 +7,9 @@ import type { DeliveryCallback, Headers, ProducerRecord, TopicRecord } from '../
 
 export class Interception {
   readonly #interceptors: readonly ProducerInterceptor[]
-  readonly #logger: Logger
+  readonly #logger: Pick<Logger, 'error'>
 
-  constructor(interceptors: readonly ProducerInterceptor[], logger: Logger) {
+  constructor(interceptors: readonly ProducerInterceptor[], logger: Pick<Logger, 'error'>) {
     this.#interceptors = interceptors
     this.#logger = logger
   }

@@ -16,6 +16,7 @@ import { payloadSize } from '../../records/record-bytes.js'
 import { RecordDraft } from '../../records/record-draft.js'
 import { copyHeaders, copyOf } from './copies.js'
 import { asKafkaError, IntakeErrors } from './intake-errors.js'
+import { faultLogger } from '../../repeated-warning.js'
 import { Interception } from './interception.js'
 import { BY_KEY, isByKey, MISSING, PartitionChoice } from './partition-choice.js'
 import { failedMetadata, settleFailure, type CompletionObserver } from '../batching/producer-batch.js'
@@ -76,7 +77,8 @@ export class RecordIntake {
     const { deliveryTimeoutMs, interceptors, logger, maxBlockMs } = parts.config
     this.#maxWaitMs = Math.min(deliveryTimeoutMs, maxBlockMs)
     this.#errors = new IntakeErrors({ ...parts, maxWaitMs: this.#maxWaitMs })
-    this.#interception = interceptors.length === 0 ? null : new Interception(interceptors, logger)
+    this.#interception =
+      interceptors.length === 0 ? null : new Interception(interceptors, faultLogger(logger, parts.clock))
     this.waiting = new WaitingRecords({
       clock: parts.clock,
       maxBytes: parts.config.bufferMemory,
