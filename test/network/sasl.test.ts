@@ -154,7 +154,8 @@ describe('PLAIN', () => {
     const failed = await refusal(connect({ ...sasl, password: failing }).open())
     expect(failed).toBeInstanceOf(ConnectionError)
     expect(failed.retriable).toBe(true)
-    expect(failed.message).toMatch(/PLAIN authentication.*password function failed: the vault is sealed/)
+    expect(failed.message).toMatch(/PLAIN authentication.*password function threw Error/)
+    expect(failed.message).not.toContain('the vault is sealed') // It might quote the secret.
 
     const silent = refusal(connect({ ...sasl, password: () => new Promise<string>(() => {}) }).open())
     await settled()

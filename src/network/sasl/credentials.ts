@@ -19,8 +19,9 @@ export function credentialsReader(limit: TimeLimit): ReadCredentials {
       return await ask(`the ${what} function`, source as () => T | Promise<T>, limit)
     } catch (error) {
       if (error instanceof KafkaError) throw error
-      const said = error instanceof Error ? error.message : 'it threw something that is no error'
-      throw new ConnectionError(`the ${what} function failed: ${said}`, { cause: error })
+      // Its message may quote what it read; the cause keeps it for those who look.
+      const thrown = error instanceof Error ? error.constructor.name : 'what is no error'
+      throw new ConnectionError(`the ${what} function threw ${thrown}`, { cause: error })
     }
   }
 }
