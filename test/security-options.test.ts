@@ -70,7 +70,7 @@ test.each([
   [{ ssl: true }, /^ssl must be an object of tls\.ConnectionOptions/],
   [{ ssl: `-----BEGIN PRIVATE KEY-----\n${SECRET}` }, /^ssl must be .*, not a string$/],
   [{ ssl: { host: 'x' } }, /^ssl must not have host/],
-  [{ ssl: { minVersion: 'TLSv1.1' } }, /^ssl has a minVersion other than/],
+  [{ ssl: { minVersion: 'SSLv3' } }, /^ssl has a minVersion other than/],
   [{ ssl: { secureProtocol: 'TLSv1_method' } }, /^ssl must not have secureProtocol/],
   [{ sasl: SECRET }, /^sasl must be an object such as/],
   [{ sasl: { mechanism: SECRET } }, /^sasl needs a mechanism: one of PLAIN, SCRAM-SHA-256/],
