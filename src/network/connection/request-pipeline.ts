@@ -63,6 +63,9 @@ interface Held {
   readonly chunks: readonly Uint8Array[]
 }
 
+/** A quota delays by some seconds, or minutes; a number beyond reason must not end the conversation. */
+const MAX_THROTTLE_MS = 600_000
+
 export class RequestPipeline {
   readonly #parts: RequestPipelineParts
   #endReason: KafkaError | undefined
@@ -275,9 +278,13 @@ export class RequestPipeline {
   // Time
 
   #throttle(throttleMs: number): void {
-    // A broker's own limits are some seconds; a number beyond reason must not end the conversation.
-    const bounded = Math.min(throttleMs, this.#parts.requestTimeoutMs)
+    const bounded = Math.min(throttleMs, MAX_THROTTLE_MS)
     this.#throttledUntil = Math.max(this.#throttledUntil, this.#parts.clock.now() + bounded)
+    // The broker does not read from this connection until then. A request that it has not read is not late: given up, it
+    // would be sent again elsewhere, and read from here all the same.
+    for (const pending of this.#awaiting) {
+      pending.deadline = Math.max(pending.deadline, this.#throttledUntil + pending.timeoutMs)
+    }
   }
 
   #wakeAt(due: number): void {

@@ -56,7 +56,7 @@ export class IntakeErrors {
 
   #timeout({ partition, topic, waitsFor }: WaitingRecord): KafkaError {
     const { cluster, config, maxWaitMs } = this.#parts
-    switch (waitsFor) {
+    switch (topic.partitionCount === 0 && waitsFor === 'partition' ? 'metadata' : waitsFor) {
       case 'serializer':
         return new TimeoutError(
           `a serializer for topic ${topic.name} did not finish within ${config.deliveryTimeoutMs} ms (deliveryTimeoutMs)`,

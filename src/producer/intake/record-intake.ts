@@ -116,8 +116,9 @@ export class RecordIntake {
     if (error?.retriable === false) {
       for (const record of this.waiting.all) if (record.topic === topic) this.#drop(record, error)
     }
-    this.waiting.advanceTopic(topic)
+    // What waits for a partition was sent before what waits in the topic's line.
     this.waiting.advancePartitions(topic)
+    this.waiting.advanceTopic(topic)
   }
 
   /** Memory was freed. While more is wanted no batch may sit on its memory and wait for more records. */
@@ -352,6 +353,7 @@ export class RecordIntake {
   /** Puts a record that waited into its batch, or fails it; otherwise says what it still waits for. */
   #place(record: WaitingRecord): 'partition' | 'room' | null {
     const { headers, key, timestamp, topic, value } = record
+    if (topic.partitionCount === 0) return 'partition' // the topic was forgotten while the record waited for room
     try {
       const choice = record.choice ?? this.#choiceOf(record)
       if (record.isGone) return null // the partitioner had it failed

@@ -527,16 +527,37 @@ describe('a broker that throttles', () => {
     await end(one)
   })
 
-  test('cannot make it wait longer than a request may take, nor with a negative time', async () => {
+  test('cannot make it wait without end, nor with a negative time', async () => {
     const times = [2_147_483_647, -5]
     broker.script = ({ api }) => (api.key === Produce.key ? throttled(times.shift()!) : undefined)
     const one = await opened()
     await one.request(Produce, produce())
-    expect(one.throttledUntil).toBe(clock.now() + 30_000)
+    expect(one.throttledUntil).toBe(clock.now() + 600_000)
     const second = one.request(Produce, produce())
-    await clock.advance(30_000)
+    await clock.advance(600_000)
     await second
     expect(one.throttledUntil).toBeLessThanOrEqual(clock.now())
+    await end(one)
+  })
+
+  test('does not make a request late that it has not read yet, however long it throttles', async () => {
+    let unread: (() => void) | undefined
+    broker.script = (asked) => {
+      if (asked.api.key !== Produce.key) return undefined
+      if (unread === undefined) {
+        unread = () => {}
+        return throttled(60_000)
+      }
+      unread = () => asked.respond(produced)
+      return null
+    }
+    const one = await opened()
+    const first = one.request(Produce, produce())
+    const second = one.request(Produce, produce())
+    await first
+    await clock.advance(60_000)
+    unread?.()
+    await second
     await end(one)
   })
 
