@@ -72,7 +72,7 @@ test('sends that nobody awaits fail in every way, and the process lives', async 
     producer.topic('orders').send({ value: 'v' })
     producer.send({ topic: 'a/b', value: 'v' })               // refused at once
     producer.send({ topic: 'orders', value: {} })
-    producer.send({ topic: 'orders', value: 'v', partition: 9 })
+    producer.send({ topic: 'orders', value: 'v', partition: -1 })
     producer.send(undefined)
     producer.topic('orders').send(undefined)
     await producer.flush()
