@@ -99,3 +99,22 @@ test('a partitioner that sends to its own topic when metadata comes overtakes no
   await orders.flush()
   expect(stored(cluster)).toEqual(['first', 'second', 'audit'])
 })
+
+test('a partitioner that sends to its own topic when room comes overtakes nothing', async () => {
+  const { cluster, producer } = await arena()
+  let isWaiting = false
+  const orders: Producer<string, string> = producer<string, string>({
+    ...{ batchSize: 1000, bufferMemory: 4000, maxRequestSize: 4000 },
+    partitioner: ({ value }) => {
+      if (isWaiting && value?.startsWith('5')) void orders.send({ topic: 'orders', value: 'audit' })
+      return 0
+    },
+  })
+  await orders.partitionsFor('orders')
+  const values = Array.from({ length: 7 }, (_, i) => `${i}`.padEnd(900, '.'))
+  const sent = values.map((value) => orders.send({ topic: 'orders', value }))
+  isWaiting = true
+  await Promise.all(sent)
+  await orders.flush()
+  expect(stored(cluster)).toEqual([...values, 'audit'])
+})

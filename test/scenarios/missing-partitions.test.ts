@@ -41,6 +41,33 @@ test('is told the number of partitions after maxBlockMs, and a flush waits for t
   expect((await failed).message).toContain('orders has 2 partition(s), and partition 7 did not appear')
 })
 
+test('stays ahead of a later record of the same partition while room is scarce', async () => {
+  const { clock, cluster, producer } = await frozenArena()
+  const orders = producer({
+    batchSize: 1000,
+    bufferMemory: 4000,
+    maxRequestSize: 4000,
+    retryBackoffMaxMs: 100,
+  })
+  await orders.partitionsFor('orders')
+  const failed: unknown[] = []
+  const send = (value: string, partition: number): void => {
+    orders.send({ topic: 'orders', value, partition }, (error) => error && failed.push(error.code))
+  }
+  send('first', 1)
+  const heal = cluster.fail({ api: 'Produce', times: Infinity }, { error: 'NOT_ENOUGH_REPLICAS' })
+  for (let i = 0; i < 5; i++) send(`${i}`.padEnd(900, '.'), 0)
+  send('second', 1)
+  await clock.advance(500)
+  cluster.addPartitions('orders', 2)
+  await clock.advance(2_000)
+  expect(await orders.partitionsFor('orders')).toHaveLength(2)
+  heal()
+  await clock.advance(5_000)
+  expect(failed).toEqual([])
+  expect(stored(cluster).slice(-2)).toEqual(['first', 'second'])
+})
+
 test('takes its share of what may wait', async () => {
   const { clock, producer } = await frozenArena()
   const orders = producer({ batchSize: 1000, bufferMemory: 4000, maxRequestSize: 4000, maxBlockMs: 1_000 })

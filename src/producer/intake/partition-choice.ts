@@ -18,6 +18,11 @@ export const BY_KEY = -2
 /** In place of a partition: the record names one that the topic does not have, or not yet (KAFKA-6833). */
 export const MISSING = -3
 
+/** Whether a record names a partition beyond those of a topic that is known. */
+export function namesMissing({ partitionCount }: TopicQueues, partition: number | undefined): boolean {
+  return partitionCount > 0 && Number.isInteger(partition) && partition! >= partitionCount
+}
+
 /** What the choice depends on. */
 export interface ChoosingRecord {
   readonly partition: number | undefined
@@ -53,7 +58,7 @@ export class PartitionChoice {
 
   #named(topic: TopicQueues, partition: number): number {
     if (!Number.isInteger(partition) || partition < 0) throw noPartition(topic.name, partition)
-    if (partition < topic.partitionCount) return partition
+    if (!namesMissing(topic, partition)) return partition
     this.#requestMetadata(topic.name) // perhaps it was added a moment ago
     return MISSING
   }

@@ -18,7 +18,7 @@ import { copyHeaders, copyOf } from './copies.js'
 import { asKafkaError, IntakeErrors } from './intake-errors.js'
 import { faultLogger } from '../../repeated-warning.js'
 import { Interception } from './interception.js'
-import { BY_KEY, isByKey, MISSING, PartitionChoice } from './partition-choice.js'
+import { BY_KEY, isByKey, MISSING, namesMissing, PartitionChoice } from './partition-choice.js'
 import { failedMetadata, settleFailure, type CompletionObserver } from '../batching/producer-batch.js'
 import { NO_ROOM, STICKY, type RecordAccumulator, type Waited } from '../batching/record-accumulator.js'
 import {
@@ -208,16 +208,14 @@ export class RecordIntake {
       const { partition } = record
       const { partitioner } = types
       let choice: number | null = null
-      let isMissing = false
       if (this.#isOpen(topic)) {
         choice = isByKey(partition, partitioner)
           ? BY_KEY
           : this.#partitions.of(topic, { partition, partitioner, original: record, key, value, headers })
-        isMissing = choice === MISSING
         this.#draft.set(topicName, timestamp, key, value, headers)
         // Code of the application may have run since, which may have sent: nothing overtakes what waits by now.
         this.#throwIfRefused(ownRefusal)
-        if (this.#isOpen(topic) && !isMissing) {
+        if (this.#isOpen(topic) && choice !== MISSING) {
           const promise = this.#append(topic, choice, callback, null)
           if (promise !== NO_ROOM) return promise ?? own?.promise
         }
@@ -226,8 +224,8 @@ export class RecordIntake {
       const original = record
       const waiting = { topic, partition, partitioner, timestamp, callback, original, key, value, headers }
       const isFirst = topic.partitionCount > 0 && topic.waiting === 0
-      const waitsFor = !isFirst ? 'metadata' : isMissing ? 'partition' : 'room'
-      this.#wait({ ...waiting, choice: isMissing ? null : choice, waitsFor })
+      const waitsFor = !isFirst ? 'metadata' : namesMissing(topic, partition) ? 'partition' : 'room'
+      this.#wait({ ...waiting, choice: choice === MISSING ? null : choice, waitsFor })
     } catch (error) {
       callback ??= (own = new OwnPromise()).callback
       this.#refuse(topicName, record, error, callback)
@@ -303,7 +301,7 @@ export class RecordIntake {
     accumulator.flushes.enter(generation)
     const patience = waitsFor === 'serializer' ? config.deliveryTimeoutMs : this.#maxWaitMs
     this.waiting.add(waiting, now + patience)
-    if (topic.partitionCount === 0) cluster.requestMetadataUpdate(topic.name)
+    if (topic.partitionCount === 0 || waitsFor === 'partition') cluster.requestMetadataUpdate(topic.name)
     return waiting
   }
 

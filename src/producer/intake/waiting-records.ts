@@ -11,6 +11,7 @@ import { DeadlineQueue, type Deadline } from '../../time/deadline-queue.js'
 import { Fifo } from '../batching/fifo.js'
 import type { Generation } from '../batching/flush-generations.js'
 import type { TopicQueues } from '../batching/topic-queues.js'
+import { namesMissing } from './partition-choice.js'
 
 /** What a waiting record costs beside its bytes. */
 const RECORD_OVERHEAD = 256
@@ -159,9 +160,13 @@ export class WaitingRecords {
     return isGone || (waitsFor !== 'serializer' && topic.partitionCount > 0)
   }
 
-  /** Records that wait for room already go first. */
+  /**
+   * Records that wait for room already go first. One that names a missing partition waits for that even then: in the line
+   * for room it would overtake what waits for the same partition.
+   */
   #placeOrHold(record: WaitingRecord): void {
-    const waitsFor = this.areWaitingForRoom ? 'room' : this.#parts.place(record)
+    const isBehind = this.areWaitingForRoom && !namesMissing(record.topic, record.partition)
+    const waitsFor = isBehind ? 'room' : this.#parts.place(record)
     if (waitsFor !== null) this.#hold(record, waitsFor)
   }
 
