@@ -86,6 +86,32 @@ describe.each(Object.keys(hooks))('a %s', (hook) => {
   })
 })
 
+test('a logger that aborts while an abort begins joins it', async () => {
+  const { producer } = await arena()
+  const quiet = (): void => {}
+  const outcomes: Promise<unknown>[] = []
+  const orders: Producer = producer({
+    transactionalId: 'orders-1',
+    logger: {
+      debug: (message, fields) => {
+        if (message === 'transaction state' && fields?.['to'] === 'ABORTING_TRANSACTION')
+          outcomes.push(orders.abortTransaction())
+      },
+      info: quiet,
+      warn: quiet,
+      error: quiet,
+    },
+  })
+  await orders.initTransactions()
+  orders.beginTransaction()
+  await orders.send({ topic: 'orders', value: 'v' })
+  await orders.abortTransaction()
+  expect(outcomes).toHaveLength(1)
+  await Promise.all(outcomes)
+  orders.beginTransaction()
+  await orders.abortTransaction()
+})
+
 test('a partitioner that sends to its own topic when metadata comes overtakes nothing', async () => {
   const { cluster, producer } = await arena()
   const orders: Producer<string, string> = producer<string, string>({

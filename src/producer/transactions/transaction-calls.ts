@@ -87,7 +87,10 @@ export class TransactionCalls {
       } catch (error) {
         return Promise.reject(error)
       }
-      pending = this.#pending = { call, outcome: start() }
+      // Before it starts: what it runs may be the application's, and make the same call.
+      const { outcome, settle } = outcomeToCome()
+      pending = this.#pending = { call, outcome }
+      settle(start())
     }
     const { outcome } = pending
     const told = (): void => {
@@ -143,4 +146,11 @@ export class TransactionCalls {
   throwIfFatal(): void {
     if (this.#state === 'FATAL_ERROR') throw this.#failure!
   }
+}
+
+/** An outcome that can be joined before what it is the outcome of has begun. */
+export function outcomeToCome(): { outcome: Promise<void>; settle: (outcome: Promise<void>) => void } {
+  let settle!: (outcome: Promise<void>) => void
+  const outcome = new Promise<void>((resolve) => (settle = resolve))
+  return { outcome, settle }
 }

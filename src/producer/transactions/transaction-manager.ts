@@ -34,7 +34,7 @@ import type { PartitionQueue, QueuedBatch } from '../batching/partition-queue.js
 import type { ProducerIdAndEpoch, SequencesView } from '../batching/partition-sequences.js'
 import { markHandled } from '../batching/record-promises.js'
 import { SequenceGate } from '../sending/sequence-gate.js'
-import { TransactionCalls } from './transaction-calls.js'
+import { outcomeToCome, TransactionCalls } from './transaction-calls.js'
 import { CLASSIC, TransactionRequests, type Asker } from './transaction-requests.js'
 import { allowedIn, transactionStates, type TransactionCall } from './transaction-states.js'
 
@@ -288,8 +288,11 @@ export class TransactionManager extends SequenceGate {
       await this.#parts.flush()
       await this.#inTurn(() => this.#end(false))
     }
-    this.#transaction.abort ??= run()
-    return this.#transaction.abort
+    if (this.#transaction.abort !== null) return this.#transaction.abort
+    const { outcome, settle } = outcomeToCome()
+    this.#transaction.abort = outcome
+    settle(run())
+    return outcome
   }
 
   // Requests

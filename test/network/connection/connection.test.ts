@@ -557,7 +557,7 @@ describe('a broker that throttles', () => {
     await first
     await clock.advance(60_000)
     unread?.()
-    await second
+    expect(await second).toEqual(produced)
     await end(one)
   })
 
