@@ -14,6 +14,7 @@ import { BrokerTurns } from './broker-turns.js'
 import type { Connection } from './connection/connection.js'
 import { Connections } from './connections.js'
 import { inWords, isSameEndpoint, type Endpoint } from './endpoint.js'
+import { faultLogger } from '../repeated-warning.js'
 import { MetadataRefresh } from './metadata-refresh.js'
 import { Outages } from './outages.js'
 import { Metadata, type TopicChange } from './metadata.js'
@@ -126,7 +127,9 @@ export class Cluster {
       onClose: (connection, reason, node) => this.#onClose(connection, reason, node),
       onUnreachable: ({ id, endpoint }, error) => this.#outages.failed(id, endpoint, error),
     }
-    this.metadata = new Metadata(config)
+    // What makes no sense in one response stands in the next one too: one line, and then a count.
+    const logger = { ...config.logger, ...faultLogger(config.logger, clock) }
+    this.metadata = new Metadata({ ...config, logger })
     this.#refresh = new MetadataRefresh({
       metadata: this.metadata,
       config,

@@ -98,10 +98,10 @@ describe('a batch that is given up', () => {
     const { clock, cluster, producer } = await frozenArena()
     const orders = producer({ batchSize: 70, requestTimeoutMs: 1_000, retries: 1 })
     await orders.send({ topic: 'orders', value: '0' })
-    // The broker takes 1 and reads no further from this connection: 2 to 5 are sent again over another one.
-    cluster.fail({ api: 'Produce' }, { throttleMs: 30_000 })
-    // There 2 is stored, 3 is refused for the last time, 4 is behind a gap, and neither 4 nor 5 gets into the next epoch.
-    const undo = [3, 5, 6].map((nth) =>
+    // The broker is stuck with 1 and reads no further from this connection: all five are sent again over another one.
+    cluster.fail({ api: 'Produce' }, { delayMs: 30_000 })
+    // There 1 and 2 are stored, 3 is refused for the last time, 4 is behind a gap, and neither 4 nor 5 gets into the next epoch.
+    const undo = [4, 6, 7].map((nth) =>
       cluster.fail({ api: 'Produce', nth }, { error: 'NOT_ENOUGH_REPLICAS' }),
     )
     const outcomes = Promise.allSettled(
@@ -112,7 +112,7 @@ describe('a batch that is given up', () => {
     const stored12 = [{ status: 'fulfilled' }, { status: 'fulfilled' }]
     expect(await outcomes).toMatchObject([...stored12, maybeWritten, maybeWritten, maybeWritten])
     expect(stored(cluster)).toEqual(['0', '1', '2'])
-    expect(batches(cluster).slice(3)).toEqual([
+    expect(batches(cluster).slice(4)).toEqual([
       '0/3 NOT_ENOUGH_REPLICAS',
       '0/4 OUT_OF_ORDER_SEQUENCE_NUMBER',
       '1/0 NOT_ENOUGH_REPLICAS',

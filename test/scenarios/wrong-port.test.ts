@@ -1,7 +1,7 @@
 /** A bootstrap server that speaks another protocol: the sends fail at once and say what to change, unless others work. */
 import { readFileSync } from 'node:fs'
 import { createServer as httpServer } from 'node:http'
-import { createServer, type AddressInfo, type Server } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import { createServer as tlsServer } from 'node:tls'
 import { once } from 'node:events'
@@ -111,4 +111,26 @@ test('a server that hangs up and answers nothing is no proof, with TLS and witho
       /expects TLS, or is no Kafka broker|perhaps it is a plaintext port/,
     )
   }
+})
+
+test('records survive one HTTP 503 of a load balancer', async () => {
+  await using cluster = await TestCluster.start({ topics: { orders: { partitions: 1 } } })
+  const [host = '', port = ''] = (cluster.bootstrapServers[0] ?? '').split(':')
+  let connections = 0
+  const balancer = await listening(
+    createServer((socket) => {
+      if (connections++ === 0) {
+        socket.resume().end('HTTP/1.1 503 Service Unavailable\r\n\r\n')
+        return
+      }
+      const broker = connect(Number(port), host)
+      socket.pipe(broker).pipe(socket)
+      socket.on('close', () => broker.destroy())
+      broker.on('close', () => socket.destroy()).on('error', () => {})
+    }),
+  )
+  await using producer = new Producer({ bootstrapServers: balancer, logger: silent })
+  await producer.send({ topic: 'orders', value: 'paid' })
+  expect(connections).toBeGreaterThan(1)
+  expect(cluster.records('orders').map(({ value }) => String(value))).toEqual(['paid'])
 })
