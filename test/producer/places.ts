@@ -10,7 +10,7 @@ import type { Inspected } from '../../src/producer/seams.js'
 const HOLDS = ['leader', 'codec', 'response', 'producer-id', 'transaction'] as const satisfies readonly Hold[]
 
 /** A line for each partition that does not stand where it belongs. */
-export function misplaced({ accumulator, schedule, gate }: Inspected): string[] {
+function misplaced({ accumulator, schedule, gate }: Inspected): string[] {
   const problems: string[] = []
   const timed = new Set(schedule.timed)
   for (const name of accumulator.topicNames) {

@@ -111,7 +111,7 @@ test('a logger that sends when a batch cannot be compressed gets no outcome of a
       info: ignore,
       warn: ignore,
       error: () => {
-        if (reports < 5) sends.send(`report ${reports++}`)
+        while (reports < 5) sends.send(`report ${reports++}`)
       },
     },
   })
