@@ -10,6 +10,7 @@ async function main() {
   const cluster = await TestCluster.start({ topics: { orders: { partitions: 1 } } })
   const producer = new Producer({ bootstrapServers: cluster.bootstrapServers })
   assert.equal((await producer.send({ topic: 'orders', value: 'paid' })).offset, 0n)
+  producer.on('deliveryError', () => {})
   const refused = await producer.send({ topic: 'orders', value: { amount: 42 } }).catch((error) => error)
   assert(refused instanceof imported.SerializationError)
   assert(refused instanceof KafkaError)
