@@ -1,7 +1,7 @@
 /** Which servers cannot be reached, in their last words, and the log of it: a line for an outage, not one for each attempt. */
 import type { KafkaError } from '../errors.js'
 import { listed } from '../config/option-kinds.js'
-import type { Endpoint } from './endpoint.js'
+import { inWords, type Endpoint } from './endpoint.js'
 import { RepeatedWarning, type RepeatedWarningParts } from '../repeated-warning.js'
 
 /** While an outage lasts and servers are tried, a line is written this often. */
@@ -39,17 +39,17 @@ export class Outages {
 
   /** Something else about a server that is worth knowing as long as it cannot be reached. */
   note(endpoint: Endpoint, message: string): void {
-    this.#errors.set(addressOf(endpoint), message)
+    this.#errors.set(inWords(endpoint), message)
   }
 
   reached(endpoint: Endpoint): void {
-    if (this.#errors.delete(addressOf(endpoint)) && this.#errors.size === 0) this.#warning.over()
+    if (this.#errors.delete(inWords(endpoint)) && this.#errors.size === 0) this.#warning.over()
   }
 
   /** Forgets the servers that are none of these any more. */
   keepOnly(endpoints: Iterable<Endpoint>): void {
     if (this.#errors.size === 0) return
-    const kept = new Set(Array.from(endpoints, addressOf))
+    const kept = new Set(Array.from(endpoints, inWords))
     for (const address of this.#errors.keys()) if (!kept.has(address)) this.#errors.delete(address)
     if (this.#errors.size === 0) this.#warning.over()
   }
@@ -58,8 +58,4 @@ export class Outages {
   inWords(): string {
     return listed([...this.#errors.values()], '; ')
   }
-}
-
-function addressOf({ host, port }: Endpoint): string {
-  return `${host}:${port}`
 }

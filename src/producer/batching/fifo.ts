@@ -27,9 +27,4 @@ export class Fifo<T> {
     }
     return item
   }
-
-  /** Takes everything out, in order. */
-  *drain(): Generator<T> {
-    for (let item = this.shift(); item !== undefined; item = this.shift()) yield item
-  }
 }
